@@ -1,0 +1,62 @@
+"""Which features a request needs, and the refusal when a backend lacks one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .errors import UnsupportedRequest
+from .request import Feature, ModelCard, Request
+
+_WAY_OUT: dict[str, str] = {
+    "interventions": "use a local model: hosted endpoints cannot be steered from outside",
+    "captures": "use a local model: hosted endpoints show no activations",
+    "choices": "use a local model, or ask for the answer as text",
+    "force": "use a model with tool calling, or ask for the answer as text",
+    "schema": "install the constrained-decoding extra, or ask for the shape in words",
+    "seed": "leave Sampling.seed unset to accept a seed the endpoint may ignore",
+}
+
+
+def needed(request: Request) -> Iterator[Feature]:
+    """The features `request` cannot do without."""
+    sampling = request.sampling
+    asks: dict[Feature, bool] = {
+        "interventions": bool(request.interventions),
+        "captures": bool(request.captures),
+        "logprobs": request.logprobs is not None,
+        "seed": request.seed_required,
+        "tools": bool(request.tools),
+        "force": request.force is not None,
+        "schema": request.schema is not None,
+        "choices": bool(request.choices),
+        "stop_after": bool(request.stop_after),
+        "stop_token_ids": bool(sampling.stop_token_ids),
+        "top_k": sampling.top_k > 0,
+        "min_p": sampling.min_p > 0,
+        "penalties": (sampling.repetition_penalty, sampling.presence_penalty, sampling.frequency_penalty) != (1.0, 0.0, 0.0),
+        "logit_bias": bool(sampling.logit_bias),
+        "min_tokens": sampling.min_tokens > 0,
+        "thinking": sampling.thinking != "auto",
+        "deterministic": sampling.deterministic,
+        "read": sampling.max_tokens == 0,
+    }
+    yield from (feature for feature, asked in asks.items() if asked)
+
+
+def refuse_unsupported(request: Request, card: ModelCard, endpoint: str) -> None:
+    """Raise `UnsupportedRequest` for the first needed feature the card lacks."""
+    for feature in needed(request):
+        if feature not in card.features:
+            raise UnsupportedRequest(
+                endpoint=endpoint,
+                model=request.model,
+                feature=feature,
+                way_out=_WAY_OUT.get(feature, "choose a model that has it, or leave it out"),
+            )
+    if request.sampling.thinking not in card.thinking and request.sampling.thinking != "auto":
+        raise UnsupportedRequest(
+            endpoint=endpoint,
+            model=request.model,
+            feature=f"thinking={request.sampling.thinking}",
+            way_out=f"this model reacts to {', '.join(card.thinking)}",
+        )

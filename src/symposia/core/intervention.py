@@ -1,0 +1,172 @@
+"""What to change inside a model while it reads and speaks: a tagged union (JSON tag `op`) of frozen structs.
+
+h is a residual row, v̂ the unit vector, s = h·v̂; arithmetic is fp32 with one cast back. Vectors are named by digest.
+Order in a tuple is order of application.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from .capture import ActivationRef, Site
+from .errors import InvalidIntervention
+from .positions import Positions, speaking
+from .value import Value
+
+Unit = Literal["fitted", "absolute", "relative", "reference", "calibrated"]
+Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
+
+
+class Gate(Value, frozen=True, kw_only=True):
+    """Apply only where, or if, a projection passes a threshold. `each` decides per position, others once per row."""
+
+    vector: str
+    layer: int
+    over: Positions
+    pool: Literal["mean", "last", "max", "each"] = "mean"
+    measure: Literal["projection", "cosine", "cast"] = "projection"
+    test: Literal["above", "below"] = "above"
+    threshold: float = 0.0
+
+
+class Schedule(Value, frozen=True, kw_only=True):
+    """A multiplier m(x) blending the op in: h + m(op(h) - h). x counts own tokens of the turn, or own turns."""
+
+    by: Literal["token", "turn"]
+    points: tuple[tuple[float, float], ...]
+    curve: Literal["linear", "step", "geometric"] = "linear"
+    tail: Literal["hold", "zero"] = "hold"
+
+
+class Edit(Value, frozen=True, kw_only=True, tag_field="op"):
+    """Fields every operation shares. `layers=()` means those of the vector file."""
+
+    site: Site = "resid_post"
+    layers: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
+    where: Positions = speaking()
+    gate: Gate | None = None
+    schedule: Schedule | None = None
+    norm: Literal["free", "keep", "no_growth"] = "free"
+    direction_from: int | None = None
+    may_miss: bool = False
+    foreign: bool = False
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.weights and not isinstance(self, Add):
+            raise InvalidIntervention(f"weights belong to `add`; got them on {type(self).__name__.lower()}")
+        if self.weights and len(self.weights) != len(self.layers):
+            raise InvalidIntervention(f"expected one weight per layer: {len(self.layers)}; got {len(self.weights)}")
+
+
+class Add(Edit, frozen=True, kw_only=True, tag="add"):
+    """h + scale·w_l·u·v̂, with u by unit: ‖v‖ as fitted, 1, ‖h‖, the file's reference norm, or calibrated."""
+
+    vector: str
+    scale: float = 1.0
+    unit: Unit = "fitted"
+
+
+class Ablate(Edit, frozen=True, kw_only=True, tag="ablate"):
+    """h - strength·QQᵀh, Q an orthonormal basis of the vector or subspace."""
+
+    vector: str
+    strength: float = 1.0
+
+
+class Set(Edit, frozen=True, kw_only=True, tag="set"):
+    """h + (value·u - s)v̂: the projection becomes `value`."""
+
+    vector: str
+    value: float
+    unit: Unit = "absolute"
+
+
+class Cap(Edit, frozen=True, kw_only=True, tag="cap"):
+    """h + (clip(s, low·u, high·u) - s)v̂; at least one bound."""
+
+    vector: str
+    low: float | None = None
+    high: float | None = None
+    unit: Unit = "absolute"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.low is None and self.high is None:
+            raise InvalidIntervention("cap needs low, high or both")
+
+
+class Scale(Edit, frozen=True, kw_only=True, tag="scale"):
+    """h + (factor - 1)s·v̂; the orthogonal part is kept."""
+
+    vector: str
+    factor: float
+
+
+class Swap(Edit, frozen=True, kw_only=True, tag="swap"):
+    """h + λ(t - c), λ = h·c/‖c‖², with c the source and t the target as fitted."""
+
+    source: str
+    target: str
+
+
+class Angle(Edit, frozen=True, kw_only=True, tag="angle"):
+    """h - Ph + ‖Ph‖(cos θ·b1 + sin θ·b2) in a plane file's [2, D] basis."""
+
+    plane: str
+    degrees: float
+
+
+class Slerp(Edit, frozen=True, kw_only=True, tag="slerp"):
+    """The direction of h turned toward v̂ on the sphere by `fraction`; ‖h‖ is kept."""
+
+    vector: str
+    fraction: Fraction
+
+
+class Replace(Edit, frozen=True, kw_only=True, tag="replace"):
+    """The captured row of `source`, position by position through `pairs` ((from, to), ...)."""
+
+    source: ActivationRef
+    pairs: tuple[tuple[int, int], ...]
+
+
+class Heads(Edit, frozen=True, kw_only=True, tag="heads"):
+    """`z` of those heads becomes zero or a reference mean."""
+
+    heads: tuple[int, ...]
+    mode: Literal["zero", "mean"] = "zero"
+    means: str | None = None
+
+
+class Latent(Edit, frozen=True, kw_only=True, tag="latent"):
+    """h + (f' - f)d through an SAE's own activation f; its error term is kept."""
+
+    sae: str
+    index: int
+    target: float
+    mode: Literal["clamp", "add", "scale"] = "clamp"
+
+
+Intervention = Add | Ablate | Set | Cap | Scale | Swap | Angle | Slerp | Replace | Heads | Latent
+
+
+def vectors_of(intervention: Intervention) -> tuple[str, ...]:
+    """Digests of the vector files an intervention reads, its gate's included."""
+    match intervention:
+        case Add() | Ablate() | Set() | Cap() | Scale() | Slerp():
+            own: tuple[str, ...] = (intervention.vector,)
+        case Swap():
+            own = (intervention.source, intervention.target)
+        case Angle():
+            own = (intervention.plane,)
+        case Latent():
+            own = (intervention.sae,)
+        case Heads():
+            own = (intervention.means,) if intervention.means else ()
+        case Replace():
+            own = ()
+    return own + ((intervention.gate.vector,) if intervention.gate else ())

@@ -1,0 +1,140 @@
+"""A message: one contribution by an author, in typed parts, to an audience."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from .capture import ActivationRef, Readout
+from .intervention import Intervention
+from .receipt import GateReading, Receipt
+from .span import Origin
+from .usage import Usage
+from .value import Value
+
+FinishReason = Literal["stop", "stop_string", "length", "tool_calls", "content_filter", "refusal"]
+Audience = frozenset[str] | None
+NOBODY: frozenset[str] = frozenset()
+
+
+class Text(Value, frozen=True, tag_field="type", tag="text"):
+    """Words everybody in the audience can read."""
+
+    text: str
+
+
+class Reasoning(Value, frozen=True, tag_field="type", tag="reasoning"):
+    """A model's thinking. `opaque` is a provider's signed or redacted form, sent back unchanged."""
+
+    text: str
+    opaque: str | None = None
+
+
+class ToolCall(Value, frozen=True, kw_only=True, tag_field="type", tag="tool_call"):
+    """A call a model made. `error` says why it could not be read; then `arguments` is empty."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any] = {}
+    error: str = ""
+
+
+class ToolResult(Value, frozen=True, kw_only=True, tag_field="type", tag="tool_result"):
+    """What a call returned, or its error as text for the model."""
+
+    id: str
+    name: str
+    text: str
+    error: bool = False
+    truncated: bool = False
+
+
+class Signal(Value, frozen=True, tag_field="type", tag="signal"):
+    """A control record; never rendered."""
+
+    name: str
+    note: str = ""
+
+
+class Scores(Value, frozen=True, tag_field="type", tag="scores"):
+    """Log-probabilities of given continuations; never rendered."""
+
+    choices: tuple[str, ...]
+    logprobs: tuple[float, ...]
+
+
+Part = Text | Reasoning | ToolCall | ToolResult | Signal | Scores
+
+
+class Provenance(Value, frozen=True, kw_only=True):
+    """How a sampled message came to be; outside the transcript's digest, without times.
+
+    `token_ids` are the ids of the message's whole visible text, so that it can be shown again without tokenising.
+    `dropped` are message ranges the fit left out. `original` names the completion a hook or reader changed.
+    """
+
+    profile: str
+    request: str
+    completions: tuple[str, ...]
+    seed: int
+    cue: str
+    usage: Usage
+    finish_reason: FinishReason
+    token_ids: tuple[int, ...] = ()
+    dropped: tuple[tuple[int, int], ...] = ()
+    edited_by: tuple[str, ...] = ()
+    original: str | None = None
+    notes: tuple[str, ...] = ()
+    interventions: tuple[Intervention, ...] = ()
+    gates: tuple[GateReading, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
+    readouts: tuple[Readout, ...] = ()
+    activations: tuple[ActivationRef, ...] = ()
+
+
+class Message(Value, frozen=True, kw_only=True):
+    """`audience`: None is everyone; names are they and the author; empty is nobody (a control message).
+
+    `as_of` is the length of the transcript the speaker saw. `stands_for` marks a summary of messages [start, stop).
+    """
+
+    author: str
+    parts: tuple[Part, ...]
+    audience: Audience = None
+    origin: Origin = "given"
+    provenance: Provenance | None = None
+    as_of: int | None = None
+    stands_for: tuple[int, int] | None = None
+
+    @property
+    def text(self) -> str:
+        """The visible text, its parts joined."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether the message belongs to a tool trail."""
+        return any(isinstance(part, ToolCall | ToolResult) for part in self.parts)
+
+    @property
+    def is_control(self) -> bool:
+        """Whether nobody, not even the author, may read it."""
+        return self.audience == NOBODY and self.audience is not None
+
+    def heard_by(self, name: str) -> bool:
+        """Whether `name` may see the message."""
+        if self.audience is None:
+            return True
+        return bool(self.audience) and (name in self.audience or name == self.author)
+
+    def is_turn(self) -> bool:
+        """Whether the message took a turn: not a trail, not hidden from all, and not simply put there."""
+        return not self.has_tools and not self.is_control and (self.origin != "given" or self.as_of is not None)
+
+    def took_turn(self) -> bool:
+        """Whether a protocol counts it: a turn message, or a control message standing for one."""
+        return self.is_control or self.is_turn()
+
+
+def said(author: str, text: str, audience: Audience = None, *, origin: Origin = "given") -> Message:
+    """A message of one text part."""
+    return Message(author=author, parts=(Text(text),), audience=audience, origin=origin)

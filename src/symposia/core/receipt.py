@@ -1,0 +1,56 @@
+"""Proof that an intervention was applied, counted where the values were written."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from .value import Value
+
+History = Literal["scoped", "keep", "clean"]
+
+
+class TokenCounts(Value, frozen=True, kw_only=True):
+    """Selected positions by kind; `reused` were written by an earlier forward, `recomputed` is history run again."""
+
+    given: int = 0
+    history: int = 0
+    generated: int = 0
+    reused: int = 0
+    recomputed: int = 0
+
+
+class LayerReceipt(Value, frozen=True, kw_only=True):
+    """What was written at one layer: mean ‖h‖, mean and largest ‖δ‖, mean projection on v̂ before and after."""
+
+    layer: int
+    tokens: int
+    norm: float
+    delta_mean: float
+    delta_max: float
+    before: float | None = None
+    after: float | None = None
+
+
+class GateReading(Value, frozen=True, kw_only=True):
+    """A gate's score and decision for a row."""
+
+    score: float
+    threshold: float
+    open: bool
+
+
+class Receipt(Value, frozen=True, kw_only=True):
+    """One per intervention, in list order. `runs` are the selected positions of the sequence."""
+
+    intervention: str
+    name: str
+    op: str
+    vector: str
+    site: str
+    status: Literal["applied", "gated_off", "missed"]
+    history: History
+    tokens: TokenCounts
+    runs: tuple[tuple[int, int], ...]
+    layers: tuple[LayerReceipt, ...]
+    gate: GateReading | None = None
+    template_differs: bool = False

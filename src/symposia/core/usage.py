@@ -1,0 +1,39 @@
+"""What a generation cost, additive, with unknown costs kept unknown."""
+
+from __future__ import annotations
+
+from .value import Value
+
+
+class Usage(Value, frozen=True, kw_only=True):
+    """Tokens and money. `input_tokens` includes cached ones, `output_tokens` includes reasoning.
+
+    One unknown cost makes the sum unknown: an unpriced call is never counted as free.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    calls: int = 1
+    attempts: int = 1
+    estimated: bool = False
+    cost_usd: float | None = None
+
+    def __add__(self, other: Usage) -> Usage:
+        known = self.cost_usd is not None and other.cost_usd is not None
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            calls=self.calls + other.calls,
+            attempts=self.attempts + other.attempts,
+            estimated=self.estimated or other.estimated,
+            cost_usd=(self.cost_usd or 0.0) + (other.cost_usd or 0.0) if known else None,
+        )
+
+
+NOTHING = Usage(calls=0, attempts=0, cost_usd=0.0)
