@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from .errors import InvalidIntervention
 from .positions import Positions, spoken
-from .value import Value
+from .value import Count, Value
 
 Site = Literal[
     "resid_pre",
@@ -24,6 +25,7 @@ Site = Literal[
 ]
 Dtype = Literal["model", "bfloat16", "float16", "float32"]
 Run = tuple[int, int]
+_PER_HEAD: tuple[Site, ...] = ("z", "q", "k", "v", "pattern")
 
 
 class Keep(Value, frozen=True, tag_field="reduce", tag="keep"):
@@ -50,13 +52,21 @@ class Capture(Value, frozen=True, kw_only=True):
     """
 
     site: Site = "resid_post"
-    layers: tuple[int, ...] = ()
+    layers: tuple[Count, ...] = ()
     where: Positions = spoken()
     at: Literal["after", "before"] = "after"
     reduce: Keep | Pool | Project = Keep()
     dtype: Dtype = "model"
-    heads: tuple[int, ...] = ()
+    heads: tuple[Count, ...] = ()
     name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.layers and self.site in ("final", "logits"):
+            raise InvalidIntervention(f"site {self.site!r} takes no layers; got {self.layers}")
+        if len(set(self.layers)) != len(self.layers):
+            raise InvalidIntervention(f"layers {self.layers} repeat one; name each once")
+        if self.heads and self.site not in _PER_HEAD:
+            raise InvalidIntervention(f"heads narrow {', '.join(_PER_HEAD)}; got them at {self.site!r}")
 
 
 class ActivationRef(Value, frozen=True, kw_only=True):
@@ -80,5 +90,3 @@ class Readout(Value, frozen=True, kw_only=True):
     layer: int
     positions: tuple[int, ...]
     values: tuple[float, ...]
-
-

@@ -1,7 +1,7 @@
 """Every error the product raises on purpose: what was expected, what came, what to do.
 
-The tree is small and closed. A failure during a run has a cause from `Cause`, so that reports can count without
-reading text.
+The tree is small and closed. A failure during a run has a cause from `Cause`, so that reports can count
+without reading text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from .transcript import Transcript
 
 TransientCause = Literal[
-    "rate_limited", "timeout", "connection", "server_error", "stream_truncated", "bad_response", "breaker_open"
+    "rate_limited",
+    "timeout",
+    "connection",
+    "server_error",
+    "stream_truncated",
+    "bad_response",
+    "breaker_open",
 ]
 DeterministicCause = Literal[
     "auth",
@@ -48,7 +54,9 @@ class UnknownName(InvalidInput):
         known = sorted(valid)
         near = get_close_matches(got, known, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        super().__init__(f"unknown {kind} {got!r}; expected one of {', '.join(known) or '(none exist)'}{hint}")
+        super().__init__(
+            f"unknown {kind} {got!r}; expected one of {', '.join(known) or '(none exist)'}{hint}"
+        )
         self.kind, self.got, self.valid = kind, got, tuple(known)
 
 
@@ -90,7 +98,7 @@ class ConversationBusy(SymposiaError):
 
 
 class UnsupportedRequest(SymposiaError):
-    """The backend cannot honour a feature the request needs. Raised before the first token and before any I/O."""
+    """The backend cannot honour a feature the request needs. Raised before any I/O."""
 
     def __init__(self, *, endpoint: str, model: str, feature: str, way_out: str, why: str = "") -> None:
         because = f": {why}" if why else ""
@@ -113,13 +121,22 @@ class SiteUnsupported(UnsupportedRequest):
 class ContextOverflow(SymposiaError):
     """Prompt plus reserve exceed the context window; nothing was cut."""
 
-    def __init__(self, *, tokens: int, limit: int, speaker: str, reserve: int = 0, largest: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *, tokens: int, limit: int, speaker: str, reserve: int = 0, largest: tuple[str, ...] = ()
+    ) -> None:
         rest = f" (largest lines: {'; '.join(largest)})" if largest else ""
         super().__init__(
-            f"{speaker}'s prompt has {tokens} tokens and {reserve} are reserved for the reply; the limit is {limit}{rest}; "
+            f"{speaker}'s prompt has {tokens} tokens and {reserve} are reserved for the reply; "
+            f"the limit is {limit}{rest}; "
             "shorten the text, lower max_tokens, or choose a fit policy (drop_oldest, window, summarise)"
         )
-        self.tokens, self.limit, self.speaker, self.reserve, self.largest = tokens, limit, speaker, reserve, largest
+        self.tokens, self.limit, self.speaker, self.reserve, self.largest = (
+            tokens,
+            limit,
+            speaker,
+            reserve,
+            largest,
+        )
 
 
 class TemplateError(SymposiaError):
@@ -165,7 +182,9 @@ class BackendError(SymposiaError):
 class TurnFailed(SymposiaError):
     """A turn left no text. Everything committed before it is in `transcript`."""
 
-    def __init__(self, message: str, *, cause: Cause, speaker: str, turn: int, transcript: Transcript) -> None:
+    def __init__(
+        self, message: str, *, cause: Cause, speaker: str, turn: int, transcript: Transcript
+    ) -> None:
         super().__init__(f"{speaker}, turn {turn}: {cause}: {message}")
         self.cause: Cause = cause
         self.speaker, self.turn, self.transcript = speaker, turn, transcript

@@ -33,10 +33,11 @@ def needed(request: Request) -> Iterator[Feature]:
         "stop_token_ids": bool(sampling.stop_token_ids),
         "top_k": sampling.top_k > 0,
         "min_p": sampling.min_p > 0,
-        "penalties": (sampling.repetition_penalty, sampling.presence_penalty, sampling.frequency_penalty) != (1.0, 0.0, 0.0),
+        "penalties": (sampling.repetition_penalty, sampling.presence_penalty, sampling.frequency_penalty)
+        != (1.0, 0.0, 0.0),
         "logit_bias": bool(sampling.logit_bias),
         "min_tokens": sampling.min_tokens > 0,
-        "thinking": sampling.thinking != "auto",
+        "thinking": sampling.thinking != "auto" or sampling.thinking_budget is not None,
         "deterministic": sampling.deterministic,
         "read": sampling.max_tokens == 0,
     }

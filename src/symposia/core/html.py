@@ -10,4 +10,6 @@ from .message import Message
 
 def fragment(messages: Sequence[Message]) -> str:
     """One self-contained fragment."""
-    return "<div>" + "".join(f"<p><b>{escape(m.author)}</b> {escape(m.text)}</p>" for m in messages) + "</div>"
+    return (
+        "<div>" + "".join(f"<p><b>{escape(m.author)}</b> {escape(m.text)}</p>" for m in messages) + "</div>"
+    )

@@ -1,11 +1,12 @@
 """What to change inside a model while it reads and speaks: a tagged union (JSON tag `op`) of frozen structs.
 
-h is a residual row, v̂ the unit vector, s = h·v̂; arithmetic is fp32 with one cast back. Vectors are named by digest.
-Order in a tuple is order of application.
+h is a residual row, v̂ the unit vector, s = h·v̂; arithmetic is fp32 with one cast back. Vectors are named by
+digest. Order in a tuple is order of application.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -13,17 +14,24 @@ from msgspec import Meta
 from .capture import ActivationRef, Site
 from .errors import InvalidIntervention
 from .positions import Positions, speaking
-from .value import Value
+from .value import Count, Value
 
 Unit = Literal["fitted", "absolute", "relative", "reference", "calibrated"]
+FixedUnit = Literal["fitted", "absolute", "reference"]
+_RESIDUAL: tuple[Site, ...] = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
+_SITES: dict[str, tuple[Site, ...]] = {
+    "add": (*_RESIDUAL, "z", "router"),
+    "replace": (*_RESIDUAL, "z", "q", "k", "v", "router"),
+    "heads": ("z",),
+}
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
 class Gate(Value, frozen=True, kw_only=True):
-    """Apply only where, or if, a projection passes a threshold. `each` decides per position, others once per row."""
+    """Apply only where a projection passes a threshold. `each` decides per position, others once a row."""
 
     vector: str
-    layer: int
+    layer: Count
     over: Positions
     pool: Literal["mean", "last", "max", "each"] = "mean"
     measure: Literal["projection", "cosine", "cast"] = "projection"
@@ -32,25 +40,32 @@ class Gate(Value, frozen=True, kw_only=True):
 
 
 class Schedule(Value, frozen=True, kw_only=True):
-    """A multiplier m(x) blending the op in: h + m(op(h) - h). x counts own tokens of the turn, or own turns."""
+    """A multiplier m(x) blending the op in: h + m(op(h) - h). x is own tokens of the turn, or own turns."""
 
     by: Literal["token", "turn"]
     points: tuple[tuple[float, float], ...]
     curve: Literal["linear", "step", "geometric"] = "linear"
     tail: Literal["hold", "zero"] = "hold"
 
+    def __post_init__(self) -> None:
+        xs = [x for x, _ in self.points]
+        if not xs or xs[0] < 0 or any(a >= b for a, b in pairwise(xs)):
+            raise InvalidIntervention(f"schedule points need x >= 0, strictly rising; got {xs}")
+        if self.curve == "geometric" and any(m <= 0 for _, m in self.points):
+            raise InvalidIntervention("a geometric schedule needs multipliers above 0; use linear or step")
+
 
 class Edit(Value, frozen=True, kw_only=True, tag_field="op"):
     """Fields every operation shares. `layers=()` means those of the vector file."""
 
     site: Site = "resid_post"
-    layers: tuple[int, ...] = ()
+    layers: tuple[Count, ...] = ()
     weights: tuple[float, ...] = ()
     where: Positions = speaking()
     gate: Gate | None = None
     schedule: Schedule | None = None
     norm: Literal["free", "keep", "no_growth"] = "free"
-    direction_from: int | None = None
+    direction_from: Count | None = None
     may_miss: bool = False
     foreign: bool = False
     name: str = ""
@@ -59,7 +74,30 @@ class Edit(Value, frozen=True, kw_only=True, tag_field="op"):
         if self.weights and not isinstance(self, Add):
             raise InvalidIntervention(f"weights belong to `add`; got them on {type(self).__name__.lower()}")
         if self.weights and len(self.weights) != len(self.layers):
-            raise InvalidIntervention(f"expected one weight per layer: {len(self.layers)}; got {len(self.weights)}")
+            raise InvalidIntervention(
+                f"expected one weight per layer: {len(self.layers)}; got {len(self.weights)}"
+            )
+        if len(set(self.layers)) != len(self.layers):
+            raise InvalidIntervention(f"layers {self.layers} repeat one; name each once and raise its scale")
+        self._check_site()
+        self._check_gate()
+
+    def _check_site(self) -> None:
+        op = str(self.__struct_config__.tag)
+        sites = _SITES.get(op, (*_RESIDUAL, "z"))
+        if self.site not in sites:
+            raise InvalidIntervention(f"{op} cannot write {self.site!r}; expected one of {', '.join(sites)}")
+
+    def _check_gate(self) -> None:
+        """A gate must be decided before the first layer it governs."""
+        if self.gate is None or not self.layers:
+            return
+        first, each = min(self.layers), self.gate.pool == "each"
+        if self.gate.layer > first or (self.gate.layer == first and not each):
+            raise InvalidIntervention(
+                f"a gate with pool {self.gate.pool!r} must read {'at or ' if each else ''}below "
+                f"layer {first}, the first one it governs; it reads layer {self.gate.layer}"
+            )
 
 
 class Add(Edit, frozen=True, kw_only=True, tag="add"):
@@ -82,7 +120,7 @@ class Set(Edit, frozen=True, kw_only=True, tag="set"):
 
     vector: str
     value: float
-    unit: Unit = "absolute"
+    unit: FixedUnit = "absolute"
 
 
 class Cap(Edit, frozen=True, kw_only=True, tag="cap"):
@@ -91,12 +129,14 @@ class Cap(Edit, frozen=True, kw_only=True, tag="cap"):
     vector: str
     low: float | None = None
     high: float | None = None
-    unit: Unit = "absolute"
+    unit: FixedUnit = "absolute"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.low is None and self.high is None:
             raise InvalidIntervention("cap needs low, high or both")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise InvalidIntervention(f"cap needs low <= high; got {self.low} and {self.high}")
 
 
 class Scale(Edit, frozen=True, kw_only=True, tag="scale"):
@@ -131,22 +171,37 @@ class Replace(Edit, frozen=True, kw_only=True, tag="replace"):
     """The captured row of `source`, position by position through `pairs` ((from, to), ...)."""
 
     source: ActivationRef
-    pairs: tuple[tuple[int, int], ...]
+    pairs: tuple[tuple[Count, Count], ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.pairs:
+            raise InvalidIntervention("replace needs at least one (from, to) pair of positions")
 
 
 class Heads(Edit, frozen=True, kw_only=True, tag="heads"):
     """`z` of those heads becomes zero or a reference mean."""
 
-    heads: tuple[int, ...]
+    site: Site = "z"
+    heads: tuple[Count, ...]
     mode: Literal["zero", "mean"] = "zero"
     means: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.heads:
+            raise InvalidIntervention("heads needs at least one head index")
+        if (self.mode == "mean") != (self.means is not None):
+            raise InvalidIntervention(
+                f"heads takes `means` exactly when mode is 'mean'; mode is {self.mode!r}"
+            )
 
 
 class Latent(Edit, frozen=True, kw_only=True, tag="latent"):
     """h + (f' - f)d through an SAE's own activation f; its error term is kept."""
 
     sae: str
-    index: int
+    index: Count
     target: float
     mode: Literal["clamp", "add", "scale"] = "clamp"
 

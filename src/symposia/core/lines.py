@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from .message import Reasoning, ToolCall
 from .span import Origin, Phase, Role
-from .value import Value
+from .value import Count, Value
 
 LineKind = Literal["framing", "private", "turn", "trail", "summary", "cue", "opener"]
 OPENER = "(The conversation begins.)"
@@ -21,9 +23,9 @@ class Segment(Value, frozen=True, kw_only=True):
     text: str
     phase: Phase
     author: str | None = None
-    turn: int | None = None
+    turn: Count | None = None
     origin: Origin = "given"
-    token_ids: tuple[int, ...] | None = None
+    token_ids: tuple[Count, ...] | None = None
 
 
 class Line(Value, frozen=True, kw_only=True):
@@ -54,7 +56,7 @@ class LineRules(Value, frozen=True, kw_only=True):
     alternate: bool = False
     user_first: bool = False
     tool_lines: Literal["native", "as_user"] = "native"
-    calls_per_line: int | None = None
+    calls_per_line: Annotated[int, Meta(ge=1)] | None = None
     call_text: Literal["kept", "dropped"] = "kept"
     call_ids: Literal["any", "alnum9"] = "any"
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from .capture import ActivationRef, Readout
+from .errors import InvalidInput
 from .intervention import Intervention
 from .receipt import GateReading, Receipt
 from .span import Origin
 from .usage import Usage
-from .value import Value
+from .value import Count, Value
 
 FinishReason = Literal["stop", "stop_string", "length", "tool_calls", "content_filter", "refusal"]
 Audience = frozenset[str] | None
@@ -61,6 +64,12 @@ class Scores(Value, frozen=True, tag_field="type", tag="scores"):
     choices: tuple[str, ...]
     logprobs: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        if len(self.choices) != len(self.logprobs):
+            raise InvalidInput(
+                f"expected {len(self.choices)} logprobs, one a choice; got {len(self.logprobs)}"
+            )
+
 
 Part = Text | Reasoning | ToolCall | ToolResult | Signal | Scores
 
@@ -68,8 +77,9 @@ Part = Text | Reasoning | ToolCall | ToolResult | Signal | Scores
 class Provenance(Value, frozen=True, kw_only=True):
     """How a sampled message came to be; outside the transcript's digest, without times.
 
-    `token_ids` are the ids of the message's whole visible text, so that it can be shown again without tokenising.
-    `dropped` are message ranges the fit left out. `original` names the completion a hook or reader changed.
+    `token_ids` are the ids of the message's whole visible text, so that it can be shown again without
+    tokenising. `dropped` are message ranges the fit left out. `original` names the completion a hook or
+    reader changed.
     """
 
     profile: str
@@ -79,8 +89,8 @@ class Provenance(Value, frozen=True, kw_only=True):
     cue: str
     usage: Usage
     finish_reason: FinishReason
-    token_ids: tuple[int, ...] = ()
-    dropped: tuple[tuple[int, int], ...] = ()
+    token_ids: tuple[Count, ...] = ()
+    dropped: tuple[tuple[Count, Count], ...] = ()
     edited_by: tuple[str, ...] = ()
     original: str | None = None
     notes: tuple[str, ...] = ()
@@ -94,16 +104,21 @@ class Provenance(Value, frozen=True, kw_only=True):
 class Message(Value, frozen=True, kw_only=True):
     """`audience`: None is everyone; names are they and the author; empty is nobody (a control message).
 
-    `as_of` is the length of the transcript the speaker saw. `stands_for` marks a summary of messages [start, stop).
+    `as_of` is the length of the transcript the speaker saw. `stands_for` marks a summary of messages [start,
+    stop).
     """
 
-    author: str
+    author: Annotated[str, Meta(min_length=1)]
     parts: tuple[Part, ...]
     audience: Audience = None
     origin: Origin = "given"
     provenance: Provenance | None = None
-    as_of: int | None = None
-    stands_for: tuple[int, int] | None = None
+    as_of: Count | None = None
+    stands_for: tuple[Count, Count] | None = None
+
+    def __post_init__(self) -> None:
+        if self.stands_for and self.stands_for[0] >= self.stands_for[1]:
+            raise InvalidInput(f"stands_for {self.stands_for}: expected start < stop")
 
     @property
     def text(self) -> str:
@@ -118,7 +133,7 @@ class Message(Value, frozen=True, kw_only=True):
     @property
     def is_control(self) -> bool:
         """Whether nobody, not even the author, may read it."""
-        return self.audience == NOBODY and self.audience is not None
+        return self.audience == NOBODY
 
     def heard_by(self, name: str) -> bool:
         """Whether `name` may see the message."""
@@ -128,7 +143,9 @@ class Message(Value, frozen=True, kw_only=True):
 
     def is_turn(self) -> bool:
         """Whether the message took a turn: not a trail, not hidden from all, and not simply put there."""
-        return not self.has_tools and not self.is_control and (self.origin != "given" or self.as_of is not None)
+        return (
+            not self.has_tools and not self.is_control and (self.origin != "given" or self.as_of is not None)
+        )
 
     def took_turn(self) -> bool:
         """Whether a protocol counts it: a turn message, or a control message standing for one."""

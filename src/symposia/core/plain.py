@@ -17,7 +17,11 @@ def plain_text(messages: Sequence[Message], form: Literal["plain", "markdown"], 
         if not body and not hidden:
             continue
         whisper = f" (to {', '.join(sorted(message.audience))})" if message.audience else ""
-        head = f"**{message.author}**{whisper}\n\n" if form == "markdown" else f"[{index}] {message.author}{whisper}: "
+        head = (
+            f"**{message.author}**{whisper}\n\n"
+            if form == "markdown"
+            else f"[{index}] {message.author}{whisper}: "
+        )
         blocks.append(head + body)
     return ("\n\n" if form == "markdown" else "\n").join(blocks)
 
@@ -36,23 +40,33 @@ def _lines(message: Message, hidden: bool) -> Iterable[str]:
             case Signal(name=name, note=note) if hidden:
                 yield f"({name}) {note}".rstrip()
             case Scores(choices=choices, logprobs=logprobs) if hidden:
-                yield "(scores) " + ", ".join(f"{c!r} {p:.3f}" for c, p in zip(choices, logprobs, strict=True))
+                yield "(scores) " + ", ".join(
+                    f"{c!r} {p:.3f}" for c, p in zip(choices, logprobs, strict=True)
+                )
 
 
 def openai_messages(messages: Iterable[Message], name: str) -> list[dict[str, Any]]:
-    """Own messages as assistant, `system` as system, tool results as tool, all others as user with their name."""
+    """Own messages as assistant, `system` as system, tool results as tool, others as user with their name."""
     out: list[dict[str, Any]] = []
     for message in messages:
         results = [part for part in message.parts if isinstance(part, ToolResult)]
         out.extend({"role": "tool", "tool_call_id": r.id, "content": r.text} for r in results)
         calls = [part for part in message.parts if isinstance(part, ToolCall)]
-        if calls:
-            out.append({"role": "assistant", "content": message.text or None, "tool_calls": [_call(c) for c in calls]})
+        if calls and message.author == name:
+            out.append(
+                {
+                    "role": "assistant",
+                    "content": message.text or None,
+                    "tool_calls": [_call(c) for c in calls],
+                }
+            )
+        elif not message.text:
+            continue
         elif message.author == "system":
             out.append({"role": "system", "content": message.text})
         elif message.author == name:
             out.append({"role": "assistant", "content": message.text})
-        elif message.text:
+        else:
             out.append({"role": "user", "name": message.author, "content": message.text})
     return out
 

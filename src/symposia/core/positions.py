@@ -1,14 +1,16 @@
 """Which positions: one selector language for captures and interventions.
 
-A position is what it is (who, which turn, which phase), not when it was computed: prefill, decode and re-prefill of a
-token under the same selector agree. `resolve` is the definition; the engine decides generated positions one by one with
-the same predicate.
+A position is what it is (who, which turn, which phase), not when it was computed: prefill, decode and
+re-prefill of a token under the same selector agree. `resolve` is the definition; the engine decides generated
+positions one by one with the same predicate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from .errors import InvalidInput
 from .span import Phase, Role
@@ -20,6 +22,11 @@ class Range(Value, frozen=True):
 
     start: int = 0
     stop: int | None = None
+
+    def __post_init__(self) -> None:
+        same_side = self.stop is not None and (self.start < 0) == (self.stop < 0)
+        if same_side and self.stop is not None and self.stop <= self.start:
+            raise InvalidInput(f"range {self.start}..{self.stop} holds nothing; expected start < stop")
 
     def holds(self, index: int, length: int) -> bool:
         """Whether `index` of `length` lies in the range."""
@@ -36,10 +43,11 @@ class Range(Value, frozen=True):
 class Where(Value, frozen=True, kw_only=True):
     """Fields AND; values within a field OR; an empty field does not constrain.
 
-    `authors` holds names, "self" (the reader) or "others". `turns` are transcript indexes, `back` is the distance from
-    the turn being made. `made`: "generated" means sampled by this request. `tokens` counts within its unit (`within`)
-    after the other fields have filtered. `text` selects literal substrings of given content. `lead` adds the position
-    whose logits make each selected run's first token. `special=False` drops markup, tokenizer specials and position 0.
+    `authors` holds names, "self" (the reader) or "others". `turns` are transcript indexes, `back` is the
+    distance from the turn being made. `made`: "generated" means sampled by this request. `tokens` counts
+    within its unit (`within`) after the other fields have filtered. `text` selects literal substrings of
+    given content. `lead` adds the position whose logits make each selected run's first token. `special=False`
+    drops markup, tokenizer specials and position 0.
     """
 
     roles: tuple[Role, ...] = ()
@@ -50,7 +58,7 @@ class Where(Value, frozen=True, kw_only=True):
     made: Literal["any", "given", "generated"] = "any"
     tokens: tuple[Range, ...] = ()
     within: Literal["span", "turn", "sequence"] = "span"
-    text: tuple[str, ...] = ()
+    text: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
     lead: bool = False
     special: bool = False
 
@@ -60,6 +68,10 @@ class Positions(Value, frozen=True, kw_only=True):
 
     any: tuple[Where, ...]
     minus: tuple[Where, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.any:
+            raise InvalidInput("a selection needs at least one clause in `any`; everything() selects all")
 
     def __or__(self, other: Positions) -> Positions:
         if self.minus or other.minus:
@@ -78,7 +90,7 @@ class Positions(Value, frozen=True, kw_only=True):
 
 
 def speaking() -> Positions:
-    """Own reasoning, answer and tool calls in all turns, each with the position that makes its first token."""
+    """Own reasoning, answer and tool calls of all turns, each with the position making its first token."""
     own = Where(roles=("assistant",), authors=("self",), phases=("reasoning", "answer", "tool"), lead=True)
     return Positions(any=(own,))
 
@@ -130,12 +142,16 @@ def first(n: int) -> Positions:
 
 def last(n: int) -> Positions:
     """The last n tokens of each given span."""
+    if n < 1:
+        raise InvalidInput(f"last({n}): expected a positive number of tokens")
     return Positions(any=(Where(made="given", tokens=(Range(-n, None),)),))
 
 
 def answer_end() -> Positions:
     """The last given answer token of the reader in the sequence."""
-    return Positions(any=(Where(phases=("answer",), made="given", tokens=(Range(-1, None),), within="sequence"),))
+    return Positions(
+        any=(Where(phases=("answer",), made="given", tokens=(Range(-1, None),), within="sequence"),)
+    )
 
 
 def runs(positions: Iterable[int]) -> tuple[tuple[int, int], ...]:

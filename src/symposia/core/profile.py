@@ -13,20 +13,20 @@ from .errors import InvalidInput, UnknownName
 from .intervention import Intervention
 from .message import Message
 from .receipt import History
-from .value import Value
+from .value import Count, Value
 
 MODERATOR = "moderator"
 RESERVED = frozenset({"system", "tool"})
-_NAME = re.compile(r"^[^\W\d_][\w .'-]{0,39}$")
+_NAME = re.compile(r"[^\W\d_][\w .'-]{0,39}")
 
 Thinking = Literal["auto", "off", "on", "low", "medium", "high"]
-Count = Annotated[int, Meta(ge=0)]
 
 
 class Sampling(Value, frozen=True, kw_only=True):
-    """How tokens are drawn. `temperature=0` is argmax with lowest-id ties; `top_k=0` is off; `max_tokens=0` is a read.
+    """How tokens are drawn. `temperature=0` is argmax with lowest-id ties; `top_k=0` is off.
 
-    `stop` strings end the text before the match. `deterministic` asks for batch-invariant arithmetic.
+    `max_tokens=0` is a read: nothing is sampled. `stop` strings end the text before the match.
+    `deterministic` asks for batch-invariant arithmetic.
     """
 
     temperature: Annotated[float, Meta(ge=0, le=10)] = 1.0
@@ -40,7 +40,7 @@ class Sampling(Value, frozen=True, kw_only=True):
     min_tokens: Count = 0
     stop: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
     stop_token_ids: tuple[Count, ...] = ()
-    logit_bias: tuple[tuple[int, float], ...] = ()
+    logit_bias: tuple[tuple[Count, float], ...] = ()
     seed: int | None = None
     thinking: Thinking = "auto"
     thinking_budget: Annotated[int, Meta(ge=1)] | None = None
@@ -50,7 +50,7 @@ class Sampling(Value, frozen=True, kw_only=True):
 class ToolSpec(Value, frozen=True, kw_only=True):
     """A tool as the model is told of it; `parameters` is a JSON Schema object."""
 
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")]
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$(?!\n)")]
     description: str
     parameters: dict[str, Any]
 
@@ -58,8 +58,8 @@ class ToolSpec(Value, frozen=True, kw_only=True):
 class Profile(Value, frozen=True, kw_only=True):
     """The thing compared, served and promoted; named by its digest.
 
-    `system=None` leaves a template's own default system text in place, `""` suppresses it. `history` governs how the
-    reader's own earlier turns are computed under interventions.
+    `system=None` leaves a template's own default system text in place, `""` suppresses it. `history` governs
+    how the reader's own earlier turns are computed under interventions.
     """
 
     model: Annotated[str, Meta(min_length=1)]
@@ -67,7 +67,7 @@ class Profile(Value, frozen=True, kw_only=True):
     sampling: Sampling = Sampling()
     interventions: tuple[Intervention, ...] = ()
     tools: tuple[ToolSpec, ...] = ()
-    tool_rounds: Annotated[int, Meta(ge=0)] = 8
+    tool_rounds: Count = 8
     history: History = "scoped"
 
 
@@ -81,9 +81,10 @@ class Participant(Value, frozen=True, kw_only=True):
 
 def check_name(name: str, moderator: str = MODERATOR) -> str:
     """The name, if a participant may have it."""
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise InvalidInput(
-            f"participant name {name!r}: expected a letter, then up to 39 letters, digits, spaces or any of _ . ' -"
+            f"participant name {name!r}: expected a letter, then up to 39 letters, digits, spaces "
+            "or any of _ . ' -"
         )
     if name in RESERVED or name == moderator:
         raise InvalidInput(f"participant name {name!r} is reserved; choose another")

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .value import Value
+from .value import Count, Value
 
 History = Literal["scoped", "keep", "clean"]
 
 
 class TokenCounts(Value, frozen=True, kw_only=True):
-    """Selected positions by kind; `reused` were written by an earlier forward, `recomputed` is history run again."""
+    """Selected positions by kind; an earlier forward wrote `reused`, `recomputed` is history run again."""
 
-    given: int = 0
-    history: int = 0
-    generated: int = 0
-    reused: int = 0
-    recomputed: int = 0
+    given: Count = 0
+    history: Count = 0
+    generated: Count = 0
+    reused: Count = 0
+    recomputed: Count = 0
 
 
 class LayerReceipt(Value, frozen=True, kw_only=True):
-    """What was written at one layer: mean ‖h‖, mean and largest ‖δ‖, mean projection on v̂ before and after."""
+    """What was written at one layer: mean ‖h‖, mean and largest ‖δ‖, mean s before and after."""
 
-    layer: int
-    tokens: int
+    layer: Count
+    tokens: Count
     norm: float
     delta_mean: float
     delta_max: float

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
+from msgspec import Meta
 
 from .capture import ActivationRef, Capture, Readout
+from .errors import InvalidInput
 from .intervention import Intervention
 from .lines import Line, LineRules
 from .message import FinishReason, Part
@@ -15,8 +17,9 @@ from .profile import Sampling, Thinking, ToolSpec
 from .receipt import GateReading, History, Receipt
 from .span import Span
 from .usage import Usage
-from .value import Value, digest
+from .value import Count, Value, digest
 
+NonEmpty = Annotated[str, Meta(min_length=1)]
 Feature = Literal[
     "interventions",
     "captures",
@@ -40,7 +43,17 @@ Feature = Literal[
     "read",
 ]
 Syntax = Literal[
-    "hermes", "qwen_xml", "llama_json", "llama_list", "mistral", "mistral_args", "gemma_code", "phi", "harmony", "prompted", "plain"
+    "hermes",
+    "qwen_xml",
+    "llama_json",
+    "llama_list",
+    "mistral",
+    "mistral_args",
+    "gemma_code",
+    "phi",
+    "harmony",
+    "prompted",
+    "plain",
 ]
 
 
@@ -59,9 +72,9 @@ class About(Value, frozen=True, kw_only=True):
 class Request(Value, frozen=True, kw_only=True):
     """What a backend needs for one generation.
 
-    `stop_after` strings end the text right after the match. `choices` scores those continuations instead of sampling.
-    `force` demands a call of that tool, `schema` JSON of that shape. `logprobs` asks for the top n beside the chosen.
-    `turn` is the index of the turn being made. `past` serves `history="keep"`.
+    `stop_after` strings end the text right after the match. `choices` scores those continuations instead of
+    sampling. `force` demands a call of that tool, `schema` JSON of that shape. `logprobs` asks for the top n
+    beside the chosen. `turn` is the index of the turn being made. `past` serves `history="keep"`.
     """
 
     model: str
@@ -70,7 +83,7 @@ class Request(Value, frozen=True, kw_only=True):
     seed: int = 0
     seed_required: bool = False
     speaker: str
-    turn: int = 0
+    turn: Count = 0
     interventions: tuple[Intervention, ...] = ()
     captures: tuple[Capture, ...] = ()
     history: History = "scoped"
@@ -79,11 +92,17 @@ class Request(Value, frozen=True, kw_only=True):
     tool_choice: Literal["auto", "none"] = "auto"
     force: ToolSpec | None = None
     schema: dict[str, Any] | None = None
-    choices: tuple[str, ...] = ()
-    logprobs: int | None = None
-    stop_after: tuple[str, ...] = ()
+    choices: tuple[NonEmpty, ...] = ()
+    logprobs: Count | None = None
+    stop_after: tuple[NonEmpty, ...] = ()
     date: str | None = None
     about: About = About()
+
+    def __post_init__(self) -> None:
+        shapes = {"force": self.force, "schema": self.schema, "choices": self.choices}
+        asked = [name for name, given in shapes.items() if given not in (None, ())]
+        if len(asked) > 1:
+            raise InvalidInput(f"a request takes one of force, schema, choices; got {' and '.join(asked)}")
 
     @property
     def digest(self) -> str:
@@ -108,9 +127,10 @@ class Delta(Value, frozen=True, kw_only=True):
 
 
 class Logprobs(Value, frozen=True, kw_only=True):
-    """Columns, one row per token, in nats: `chosen` [n], `top_ids` and `top` [n][k], of the model's own distribution.
+    """Columns, one row per token, in nats: `chosen` [n], `top_ids` and `top` [n][k].
 
-    `prompt` is aligned with the prompt's tokens from the second on, when asked for by a read.
+    They are of the model's own distribution, before any sampling warp, when `of` is "model". `prompt` is
+    aligned with the prompt's tokens from the second on, when asked for by a read.
     """
 
     of: Literal["model", "provider"] = "model"
@@ -140,7 +160,7 @@ class ChoiceScores(Value, frozen=True, kw_only=True):
     """Summed log-probability and token count of each given continuation, in the request's order."""
 
     logprobs: tuple[float, ...]
-    tokens: tuple[int, ...]
+    tokens: tuple[Annotated[int, Meta(ge=1)], ...]
 
     @property
     def per_token(self) -> tuple[float, ...]:
@@ -149,9 +169,10 @@ class ChoiceScores(Value, frozen=True, kw_only=True):
 
 
 class Completion(Value, frozen=True, kw_only=True):
-    """A finished generation. `parts` empty: parse `text` by `syntax`; `opens_thinking`: the prompt opened a think block.
+    """A finished generation. `parts` empty: parse `text` by `syntax`.
 
-    `spans` partition prompt plus generated tokens. `scores` answers `choices`.
+    `opens_thinking`: the prompt opened a think block. `spans` partition prompt plus generated tokens.
+    `scores` answers `choices`.
     """
 
     text: str
@@ -180,13 +201,13 @@ class ModelCard(Value, frozen=True, kw_only=True):
     """What is known of a model before asking it. `preamble_tokens` is what an empty prompt costs."""
 
     model: str
-    context_window: int | None = None
-    max_output: int | None = None
+    context_window: Annotated[int, Meta(ge=1)] | None = None
+    max_output: Annotated[int, Meta(ge=1)] | None = None
     rules: LineRules = LineRules()
     syntax: Syntax = "plain"
     features: frozenset[Feature] = frozenset()
     thinking: tuple[Thinking, ...] = ("auto",)
-    preamble_tokens: int = 0
+    preamble_tokens: Count = 0
     weights: str = ""
 
 
@@ -196,7 +217,7 @@ class Prompt(Value, frozen=True, kw_only=True):
     When `exact` is false, `tokens` is a safe estimate and nothing else is known.
     """
 
-    tokens: int
+    tokens: Count
     exact: bool
     text: str | None = None
     token_ids: tuple[int, ...] = ()

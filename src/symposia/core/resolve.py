@@ -25,8 +25,8 @@ def resolve(
 ) -> Runs:
     """Sorted disjoint runs of the selected positions.
 
-    `turn` is the index of the turn being made. `specials` are the tokenizer's special ids. `find` maps a literal
-    substring to token runs of given content; without it a `text` clause is refused.
+    `turn` is the index of the turn being made. `specials` are the tokenizer's special ids. `find` maps a
+    literal substring to token runs of given content; without it a `text` clause is refused.
     """
     chosen = _union(positions.any, spans, token_ids, reader, turn, specials, find)
     if positions.minus:
@@ -61,12 +61,18 @@ def needs_end(where: Where, made_here: bool) -> str | None:
 
 
 def check_given(
-    positions: Positions, spans: Sequence[Span], token_ids: Sequence[int], reader: str, turn: int, find: Offsets, model: str
+    positions: Positions,
+    spans: Sequence[Span],
+    token_ids: Sequence[int],
+    reader: str,
+    turn: int,
+    find: Offsets,
+    model: str,
 ) -> None:
     """Refuse, before the first token, what can never select anything or cannot be decided in time.
 
-    Raises `EmptySelection` for an unknown author, a turn out of range, text not found or a given-only clause without
-    a match, listing the authors there are; `UnsupportedRequest` for an end that is not yet known.
+    Raises `EmptySelection` for an unknown author, a turn out of range, text not found or a given-only clause
+    without a match, listing the authors there are; `UnsupportedRequest` for an end that is not yet known.
     """
     authors = {span.author for span in spans if span.author} | {reader, "self", "others"}
     for where in positions.clauses:
@@ -111,7 +117,12 @@ def _by(authors: tuple[str, ...], author: str | None, reader: str) -> bool:
 def _may_generate(where: Where, reader: str, turn: int) -> bool:
     phases = where.phases or ("answer",)
     return any(
-        matches(where, Span(start=0, stop=1, role="assistant", phase=p, author=reader, turn=turn, generated=True), reader, turn)
+        matches(
+            where,
+            Span(start=0, stop=1, role="assistant", phase=p, author=reader, turn=turn, generated=True),
+            reader,
+            turn,
+        )
         for p in phases
     )
 

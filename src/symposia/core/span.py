@@ -1,15 +1,15 @@
 """Who wrote which token of a sequence, in which role and phase.
 
-Spans partition `[0, n)`. `phase` is relative to the reader, the participant whose forward this is: `reasoning` and
-`answer` are the reader's own words, `prompt` is what everyone else said, `tool` is calls and results, `markup` is what
-the template and the view add.
+Spans partition `[0, n)`. `phase` is relative to the reader, the participant whose forward this is:
+`reasoning` and `answer` are the reader's own words, `prompt` is what everyone else said, `tool` is calls and
+results, `markup` is what the template and the view add.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from .value import Value
+from .value import Count, Value
 
 Role = Literal["system", "user", "assistant", "tool"]
 Phase = Literal["prompt", "reasoning", "answer", "tool", "markup"]
@@ -22,12 +22,12 @@ class Span(Value, frozen=True, kw_only=True):
     The turn being made has index `len(transcript)`. `generated` means sampled by this very request.
     """
 
-    start: int
-    stop: int
+    start: Count
+    stop: Count
     role: Role | None
     phase: Phase
     author: str | None = None
-    turn: int | None = None
+    turn: Count | None = None
     origin: Origin = "scripted"
     generated: bool = False
 

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Final, Literal, overload
+
+from msgspec.structs import replace
 
 from .errors import InvalidInput, UnsupportedFormat
 from .files import write_atomic
 from .html import fragment
 from .message import Audience, Message, Part, Text
 from .plain import openai_messages, plain_text
-from .value import Value, canonical, content_digest, decode
+from .value import Value, canonical, checked, content_digest, decode
 
 Ref = int | Message
-FORMAT = "symposia.transcript"
+FORMAT: Final = "symposia.transcript"
 
 
 class TranscriptFile(Value, frozen=True, kw_only=True):
     """The stored form of a transcript."""
 
-    format: str = FORMAT
-    version: int = 1
+    format: Literal["symposia.transcript"] = FORMAT
+    version: Literal[1] = 1
     messages: tuple[Message, ...]
 
 
@@ -43,7 +45,10 @@ class Transcript(Value, frozen=True):
     def __getitem__(self, key: slice) -> Transcript: ...
     def __getitem__(self, key: int | slice) -> Message | Transcript:
         if isinstance(key, slice):
-            return self._keep(range(len(self))[key])
+            kept = range(len(self))[key]
+            if kept.step < 0:
+                raise InvalidInput("a transcript cannot be reversed; expected a slice with a positive step")
+            return self._keep(kept)
         return self.messages[self.index(key)]
 
     def append(self, *messages: Message) -> Transcript:
@@ -59,11 +64,13 @@ class Transcript(Value, frozen=True):
             for position in range(len(self) - 1, -1, -1):  # a message that went through a file
                 if self.messages[position] == ref:
                     return position
-            raise InvalidInput(f"this message by {ref.author!r} is not in the transcript of {len(self)} messages")
-        position = operator.index(ref)
-        if not -len(self) <= position < len(self):
-            raise InvalidInput(f"message {position}: expected an index in -{len(self)}..{len(self) - 1}")
-        return position % len(self)
+            raise InvalidInput(
+                f"this message by {ref.author!r} is not in the transcript of {len(self)} messages"
+            )
+        if not -len(self) <= ref < len(self):
+            valid = f"an index in {-len(self)}..{len(self) - 1}" if len(self) else "none: it has no messages"
+            raise InvalidInput(f"message {ref}: expected {valid}")
+        return ref % len(self)
 
     def seen_by(self, name: str) -> tuple[Message, ...]:
         """The messages `name` may see, in order."""
@@ -112,14 +119,17 @@ class Transcript(Value, frozen=True):
             stands_for=old.stands_for,
         )
         edited = Transcript((*self.messages[:at], new, *self.messages[at + 1 :]))
-        stale = {i for i, m in enumerate(self.messages) if m.stands_for and m.stands_for[0] <= at < m.stands_for[1]}
+        stale = {
+            i for i, m in enumerate(self.messages) if m.stands_for and m.stands_for[0] <= at < m.stands_for[1]
+        }
         return edited._keep([i for i in range(len(edited)) if i not in stale]) if stale else edited
 
     @property
     def digest(self) -> str:
         """Names what was said, to whom and in what order; provenance is outside."""
-        bare = [{f: getattr(m, f) for f in _DIGESTED} for m in self.messages]
-        return content_digest(b"symposia/Transcript/1\n" + canonical(bare))
+        bare = checked(Transcript(tuple(_bare(m) for m in self.messages)))
+        fields = [{f: getattr(m, f) for f in _DIGESTED} for m in bare.messages]
+        return content_digest(b"symposia/Transcript/1\n" + canonical(fields))
 
     def render(self, form: Literal["plain", "markdown"] = "plain", *, hidden: bool = False) -> str:
         """Text for people; `hidden` adds reasoning, tools and control messages."""
@@ -140,8 +150,8 @@ class Transcript(Value, frozen=True):
         return self.to_html()
 
     def encode(self) -> bytes:
-        """The stored form, versioned JSON."""
-        return canonical(TranscriptFile(messages=self.messages))
+        """The stored form, versioned JSON; `InvalidInput` names a field that no file can hold."""
+        return canonical(checked(TranscriptFile(messages=self.messages)))
 
     @staticmethod
     def decode(raw: bytes, path: str = "") -> Transcript:
@@ -161,36 +171,32 @@ class Transcript(Value, frozen=True):
         """Read a stored transcript."""
         return Transcript.decode(Path(path).read_bytes(), str(path))
 
-    def _keep(self, kept: Collection[int]) -> Transcript:
-        """Only those messages; stored indexes follow, and a summary that lost part of its range goes."""
+    def _keep(self, kept: Sequence[int]) -> Transcript:
+        """Only those messages, ascending; indexes follow; a summary that lost part of its range goes."""
+        if not kept or kept[-1] == len(kept) - 1:  # a prefix: no index moves
+            prefix = self.messages[: len(kept)]
+            if all(m.stands_for is None or m.stands_for[1] <= len(kept) for m in prefix):
+                return self if len(prefix) == len(self) else Transcript(prefix)
         whole = set(kept)
         lost = {i for i in kept if (r := self.messages[i].stands_for) and not whole.issuperset(range(*r))}
         if lost:
             return self._keep([i for i in kept if i not in lost])
-        if tuple(kept) == tuple(range(len(kept))):
-            return Transcript(self.messages[: len(kept)])
-        moved = {old: new for new, old in enumerate(sorted(whole))}
-        before = [0]
-        for i in range(len(self)):
-            before.append(before[-1] + (i in whole))
-        return Transcript(tuple(_moved(self.messages[i], before) for i in moved))
+        before = [0, *accumulate(i in whole for i in range(len(self)))]
+        return Transcript(tuple(_moved(self.messages[i], before) for i in kept))
 
 
 _DIGESTED = tuple(f for f in Message.__struct_fields__ if f != "provenance")
 
 
+def _bare(message: Message) -> Message:
+    return message if message.provenance is None else replace(message, provenance=None)
+
+
 def _moved(message: Message, before: list[int]) -> Message:
+    """The message with its indexes counted among the kept messages only."""
     as_of = None if message.as_of is None else before[min(message.as_of, len(before) - 1)]
     covers = message.stands_for and (before[message.stands_for[0]], before[message.stands_for[1]])
-    return Message(
-        author=message.author,
-        parts=message.parts,
-        audience=message.audience,
-        origin=message.origin,
-        provenance=message.provenance,
-        as_of=as_of,
-        stands_for=covers,
-    )
+    return replace(message, as_of=as_of, stands_for=covers)
 
 
 class _Header(Value, frozen=True, forbid_unknown_fields=False):
@@ -203,11 +209,14 @@ def check_header(raw: bytes, form: str, newest: int, path: str = "") -> int:
     try:
         header = decode(raw, _Header)
     except InvalidInput as error:
-        raise UnsupportedFormat(expected=form, got=f"no JSON object with a format ({error})", path=path) from error
+        raise UnsupportedFormat(
+            expected=form, got=f"no JSON object with a format ({error})", path=path
+        ) from error
     if header.format != form:
         raise UnsupportedFormat(expected=form, got=header.format or "no format field", path=path)
     if not 1 <= header.version <= newest:
+        newer = "; a newer symposia wrote it" if header.version > newest else ""
         raise UnsupportedFormat(
-            expected=f"{form} version 1..{newest}", got=f"version {header.version}; a newer symposia wrote it", path=path
+            expected=f"{form} version 1..{newest}", got=f"version {header.version}{newer}", path=path
         )
     return header.version

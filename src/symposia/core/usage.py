@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from .value import Value
+from typing import Annotated
+
+from msgspec import Meta
+
+from .value import Count, Value
 
 
 class Usage(Value, frozen=True, kw_only=True):
@@ -11,15 +15,15 @@ class Usage(Value, frozen=True, kw_only=True):
     One unknown cost makes the sum unknown: an unpriced call is never counted as free.
     """
 
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    cache_write_tokens: int = 0
-    reasoning_tokens: int = 0
-    calls: int = 1
-    attempts: int = 1
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cached_tokens: Count = 0
+    cache_write_tokens: Count = 0
+    reasoning_tokens: Count = 0
+    calls: Count = 1
+    attempts: Count = 1
     estimated: bool = False
-    cost_usd: float | None = None
+    cost_usd: Annotated[float, Meta(ge=0)] | None = None
 
     def __add__(self, other: Usage) -> Usage:
         known = self.cost_usd is not None and other.cost_usd is not None

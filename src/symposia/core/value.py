@@ -1,22 +1,26 @@
-"""Values and their identity: the base of every frozen struct, its canonical JSON and its digest.
+r"""Values and their identity: the base of every frozen struct, its canonical JSON and its digest.
 
-A digest is `sha256("symposia/TYPE/VERSION\\n" + canonical JSON)`: keys sorted, defaults written out, taken after one
-decode round trip so that `1` and `1.0` in a float field agree. NaN and infinity have no JSON and are refused.
+A digest is `sha256("symposia/TYPE/VERSION\n" + canonical JSON)`: keys sorted, defaults written out, taken
+after one decode round trip so that `1` and `1.0` in a float field agree. NaN and infinity have no JSON and
+are refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from functools import lru_cache
-from typing import Any, ClassVar, TypeVar
+from functools import cache
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from .errors import InvalidInput
 
 T = TypeVar("T")
 V = TypeVar("V", bound="Value")
+Count = Annotated[int, Meta(ge=0)]
+"""A whole number from zero up."""
 
 
 class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,7 +32,7 @@ class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _encoder = msgspec.json.Encoder(order="sorted")
 
 
-@lru_cache(maxsize=None)
+@cache
 def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     """The one strict JSON decoder of a type."""
     return msgspec.json.Decoder(kind)
@@ -41,8 +45,9 @@ def canonical(value: object) -> bytes:
 
 def decode(raw: bytes | str, kind: type[T], what: str = "") -> T:
     """`kind` from JSON; `InvalidInput` names the field that does not fit."""
+    form: Any = kind  # type[T] is hashable, which its stub does not say
     try:
-        result: T = decoder(kind).decode(raw)
+        result: T = decoder(form).decode(raw)
     except msgspec.MsgspecError as error:
         raise InvalidInput(f"{what or kind.__name__}: {error}") from error
     return result
@@ -58,7 +63,9 @@ def digest(value: Value) -> str:
     decoded, raw = _round_trip(value)
     again = canonical(decoded)
     kind = type(value)
-    return content_digest(f"symposia/{kind.__name__}/{kind.VERSION}\n".encode() + (again if again != raw else raw))
+    return content_digest(
+        f"symposia/{kind.__name__}/{kind.VERSION}\n".encode() + (again if again != raw else raw)
+    )
 
 
 def content_digest(raw: bytes) -> str:
@@ -75,7 +82,7 @@ def _round_trip(value: V) -> tuple[V, bytes]:
     try:
         raw = canonical(value)
         decoded: V = decoder(type(value)).decode(raw)
-    except (msgspec.MsgspecError, TypeError) as error:
+    except (msgspec.MsgspecError, TypeError, OverflowError) as error:
         _refuse_non_finite(value, type(value).__name__)
         raise InvalidInput(f"{type(value).__name__}: {error}") from error
     if decoded != value:  # a NaN or infinity became null, or an Any field held a tuple

@@ -1,0 +1,17 @@
+"""A safe over-estimate of a prompt's length, for endpoints whose tokenizer is not at hand."""
+
+from __future__ import annotations
+
+from symposia.core.request import Prompt, Request
+from symposia.core.value import canonical
+
+BYTES_PER_TOKEN = 3
+TOKENS_PER_LINE = 8
+
+
+def estimate(request: Request) -> Prompt:
+    """ceil(UTF-8 bytes of texts and tools / 3) + 8 a line."""
+    size = sum(len(s.text.encode()) for line in request.lines for s in line.segments)
+    size += sum(len(canonical(call)) for line in request.lines for call in line.calls)
+    size += sum(len(canonical(tool)) for tool in request.tools)
+    return Prompt(tokens=-(-size // BYTES_PER_TOKEN) + TOKENS_PER_LINE * len(request.lines), exact=False)

@@ -1,0 +1,159 @@
+"""Building the request of a turn: view, fit, seed. The forward path and the rebuilding of an old request are one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from symposia.core.errors import UnknownName
+from symposia.core.events import Emit, ViewCut
+from symposia.core.lines import Line
+from symposia.core.message import Message
+from symposia.core.profile import Participant, Profile, find
+from symposia.core.request import About, Backend, ModelCard, PastTurn, Request
+from symposia.core.transcript import Transcript
+from symposia.core.value import digest
+
+from .fit import Fitted, Limits, NeedsSummary, droppable, fit, limits
+from .protocols import Turn
+from .rules import Kit, Rules, Summariser
+from .seeds import turn_seed, with_root
+from .stop import FREE, Allowance
+from .view import Ranges, view
+
+
+Purpose = Literal["turn", "tool", "summary", "hook", "sample"]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Everything one conversation's turns share."""
+
+    participants: Mapping[str, Participant]
+    backend: Backend
+    rules: Rules
+    kit: Kit
+    emit: Emit
+    digests: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def roster(self) -> tuple[str, ...]:
+        """Participants' names, in order."""
+        return tuple(self.participants)
+
+    def participant(self, name: str) -> Participant:
+        """The participant of that name; `UnknownName` lists the roster."""
+        return find(tuple(self.participants.values()), name)
+
+    def summariser(self, name: str) -> Summariser:
+        """The kit's summariser of that name."""
+        if name not in self.kit.summarisers:
+            raise UnknownName("summariser", name, self.kit.summarisers)
+        return self.kit.summarisers[name]
+
+    def profile_digest(self, name: str) -> str:
+        """The digest of a participant's profile, computed once."""
+        if name not in self.digests:
+            self.digests[name] = digest(self.participants[name].profile)
+        return self.digests[name]
+
+    def about(self, speaker: str, turn: int, call: int = 0) -> About:
+        """Which generation this is."""
+        rules = self.rules
+        return About(run=rules.run, conversation=rules.conversation, branch=rules.branch, turn=turn, call=call, speaker=speaker)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One generation about to be made."""
+
+    request: Request
+    card: ModelCard
+    dropped: Ranges = ()
+
+
+def seen(transcript: Transcript, speaker: str, as_of: int) -> Transcript:
+    """What a turn is made from: the first `as_of` messages, and the summaries made for this very turn."""
+    late = [m for m in transcript.messages[as_of:] if m.stands_for and m.as_of == as_of and m.heard_by(speaker)]
+    return transcript.up_to(as_of).append(*late)
+
+
+async def ask(table: Table, turn: Turn, messages: Transcript, as_of: int, allowance: Allowance = FREE) -> Ask | NeedsSummary:
+    """The request of `turn` over `messages`, fitted; or the range that must be summarised first."""
+    participant = table.participants[turn.speaker]
+    profile, rules = participant.profile, table.rules
+    card = await table.backend.describe(profile.model)
+    bare = bare_request(table, turn, as_of, allowance)
+    bare = msgspec.structs.replace(bare, past=past_turns(messages.messages, profile, turn.speaker))
+    if turn.view is not None:
+        return Ask(msgspec.structs.replace(bare, lines=turn.view), card)
+
+    def build(dropped: Ranges) -> tuple[Line, ...]:
+        return view(messages, participant, table.roster, rules.view, turn.cue, dropped=dropped, marker=rules.fit.marker)
+
+    may_go = droppable(messages.messages, turn.speaker, rules.view.moderator)
+    room = limits(rules.fit, turn.speaker, card.context_window, bare.sampling.max_tokens, card.preamble_tokens)
+    fitted = await _fitted(table, bare, room, may_go, build)
+    if isinstance(fitted, NeedsSummary):
+        return fitted
+    if fitted.dropped:
+        table.emit(ViewCut(about=bare.about, dropped=fitted.dropped))
+    return Ask(msgspec.structs.replace(bare, lines=fitted.lines), card, fitted.dropped)
+
+
+def bare_request(table: Table, turn: Turn, as_of: int, allowance: Allowance) -> Request:
+    """The request of a turn, without its lines."""
+    participant, rules = table.participants[turn.speaker], table.rules
+    profile = participant.profile
+    sampling = profile.sampling
+    if allowance.max_tokens is not None and allowance.max_tokens < sampling.max_tokens:
+        sampling = msgspec.structs.replace(sampling, max_tokens=allowance.max_tokens)
+    tools = profile.tools if turn.tools is None else tuple(t for t in profile.tools if t.name in turn.tools)
+    return Request(
+        model=profile.model,
+        lines=(),
+        sampling=sampling,
+        seed=turn_seed(with_root(rules.seed_key, sampling.seed), as_of, turn.speaker),
+        seed_required=sampling.seed is not None,
+        speaker=turn.speaker,
+        turn=as_of,
+        interventions=profile.interventions,
+        captures=rules.captures,
+        history=profile.history,
+        tools=tools,
+        force=turn.force,
+        choices=turn.choices,
+        logprobs=rules.logprobs,
+        stop_after=allowance.stop_after,
+        date=rules.date,
+        about=table.about(turn.speaker, as_of),
+    )
+
+
+def past_turns(messages: Sequence[Message], profile: Profile, speaker: str) -> tuple[PastTurn, ...]:
+    """What the speaker's own sampled turns were made with, under `history="keep"`."""
+    if profile.history != "keep":
+        return ()
+    return tuple(
+        PastTurn(turn=i, interventions=m.provenance.interventions, gates=m.provenance.gates)
+        for i, m in enumerate(messages)
+        if m.author == speaker and m.provenance is not None and m.provenance.interventions
+    )
+
+
+async def _fitted(
+    table: Table, bare: Request, room: Limits, may_go: Ranges, build: Callable[[Ranges], tuple[Line, ...]]
+) -> Fitted | NeedsSummary:
+    """Drive the pure fit: measure each view it proposes with the backend's own rendering."""
+    search = fit(table.rules.fit, room, may_go, build, bare.tools)
+    try:
+        lines = next(search)
+        while True:
+            prompt = await table.backend.render(msgspec.structs.replace(bare, lines=lines))
+            lines = search.send(prompt.tokens)
+    except StopIteration as done:
+        result: Fitted | NeedsSummary = done.value
+        return result

@@ -1,0 +1,56 @@
+"""The conversation's error boundary: every failure has a cause, and code that is not ours cannot break the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from symposia.core.errors import (
+    BackendError,
+    Cause,
+    ContextOverflow,
+    InterventionNotApplied,
+    InvalidInput,
+    SelectionMissed,
+    SymposiaError,
+    TemplateError,
+    TurnFailed,
+    UnsupportedRequest,
+)
+
+T = TypeVar("T")
+
+
+def cause_of(error: BaseException) -> Cause:
+    """The closed-list cause an error is counted under."""
+    match error:
+        case BackendError() | TurnFailed():
+            return error.cause
+        case UnsupportedRequest():
+            return "unsupported"
+        case ContextOverflow():
+            return "context_overflow"
+        case TemplateError():
+            return "template"
+        case InvalidInput():
+            return "invalid_request"
+        case InterventionNotApplied() | SelectionMissed():
+            return "engine_error"
+    return "engine_error"
+
+
+def refuses(error: BaseException) -> bool:
+    """Whether the request was refused as it stands: such an error reaches the caller as it is."""
+    return isinstance(error, UnsupportedRequest | ContextOverflow | TemplateError | InvalidInput)
+
+
+async def guarded(cause: Cause, who: str, call: Callable[[], Awaitable[T]]) -> T:
+    """Await code that is not ours; whatever it raises becomes a failure with a cause. Never a silent approval."""
+    try:
+        return await call()
+    except (BackendError, UnsupportedRequest, ContextOverflow, TemplateError):
+        raise
+    except SymposiaError as error:
+        raise BackendError(f"{who}: {error}", cause=cause) from error
+    except Exception as error:  # the conversation boundary: hooks, readers, summarisers and backends are user code
+        raise BackendError(f"{who} raised {type(error).__name__}: {error}", cause=cause) from error

@@ -1,0 +1,74 @@
+"""One generation on behalf of a conversation: events around it, deltas to the listener, one repeat of a cut stream."""
+
+from __future__ import annotations
+
+import msgspec
+
+from symposia.core.errors import BackendError, SymposiaError
+from symposia.core.events import GenerationFailed, GenerationFinished, GenerationRetried, GenerationStarted
+from symposia.core.request import Completion, Delta, Request
+
+from .ask import Table
+from .boundary import cause_of
+from .parse import Parser
+
+REPEATED_ONCE = ("stream_truncated", "bad_response")
+
+
+async def generate(table: Table, request: Request) -> Completion:
+    """One completion; a cut or unreadable stream is asked for once more, whole, with the same seed."""
+    attempt = 1
+    while True:
+        table.emit(GenerationStarted(about=request.about, request=request.digest))
+        try:
+            completion = await _stream(table, request)
+        except SymposiaError as error:
+            cause = cause_of(error)
+            table.emit(GenerationFailed(about=request.about, cause=cause, message=str(error)))
+            if cause in REPEATED_ONCE and attempt == 1:
+                attempt += 1
+                table.emit(GenerationRetried(about=request.about, cause=cause, wait_s=0.0, attempt=attempt))
+                continue
+            raise
+        if attempt > 1:
+            usage = msgspec.structs.replace(completion.usage, attempts=completion.usage.attempts + attempt - 1)
+            completion = msgspec.structs.replace(completion, usage=usage)
+        completion = _priced(table, request.model, completion)
+        table.emit(GenerationFinished(about=request.about, completion=completion))
+        return completion
+
+
+async def _stream(table: Table, request: Request) -> Completion:
+    listen = table.kit.listen
+    parser: Parser | None = None
+    stream = table.backend.generate(request)
+    async for item in stream:
+        if isinstance(item, Completion):
+            if listen is not None and parser is not None:
+                for piece in parser.close()[0]:
+                    listen(request.about, piece)
+            return item
+        if listen is not None:
+            parser = parser or Parser(opens_thinking=_opens(item))
+            raw = item.phase == "answer" or bool(item.token_ids)
+            for piece in parser.feed(item.text) if raw else (item,):
+                listen(request.about, piece)
+    raise BackendError("the stream ended without a completion", cause="stream_truncated")
+
+
+def _opens(first: Delta) -> bool:
+    """Whether the prompt opened a think block: the reply begins inside it, without the tag."""
+    return bool(first.token_ids) and first.phase == "reasoning" and not first.text.lstrip().startswith("<")
+
+
+def _priced(table: Table, model: str, completion: Completion) -> Completion:
+    price = table.kit.prices.get(model)
+    if price is None or completion.usage.cost_usd is not None:
+        return completion
+    used = completion.usage
+    cached = price.input if price.cached is None else price.cached
+    written = price.input if price.cache_write is None else price.cache_write
+    fresh = used.input_tokens - used.cached_tokens - used.cache_write_tokens
+    cost = fresh * price.input + used.cached_tokens * cached + used.cache_write_tokens * written
+    usd = (cost + used.output_tokens * price.output) / 1e6
+    return msgspec.structs.replace(completion, usage=msgspec.structs.replace(used, cost_usd=usd))

@@ -1,0 +1,133 @@
+"""From a completion to the message it commits: parse, label, read, finish."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from symposia.core.errors import BackendError
+from symposia.core.message import Audience, Message, Part, Provenance, Reasoning, Scores, Signal, Text, ToolCall, ToolResult
+from symposia.core.request import Completion, Request
+
+from .ask import Ask
+from .parse import parse
+from .protocols import Turn
+from .rules import Reader, Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a completion said, before hooks."""
+
+    parts: tuple[Part, ...]
+    notes: tuple[str, ...] = ()
+    signals: tuple[Signal, ...] = ()
+    discard: bool = False
+
+    @property
+    def text(self) -> str:
+        return "".join(p.text for p in self.parts if isinstance(p, Text))
+
+
+def read_reply(completion: Completion, request: Request, reader: Reader | None) -> Reply:
+    """Parts of the completion, with the speaker's own label removed and the participant's reader applied."""
+    parts = completion.parts or _parsed(completion, offered=bool(request.tools or request.force))
+    parts, notes = _unlabelled(parts, request.speaker)
+    if reader is None:
+        return Reply(parts, notes)
+    reading = reader(completion)
+    kept = tuple(p for p in parts if not isinstance(p, Text))
+    changed = reading.text != "".join(p.text for p in parts if isinstance(p, Text))
+    text = (Text(reading.text),) if reading.text else ()
+    return Reply((*kept, *text), (*notes, "reader") if changed else notes, reading.signals, reading.discard)
+
+
+def _parsed(completion: Completion, *, offered: bool) -> tuple[Part, ...]:
+    syntax = completion.syntax if offered else "plain"
+    return parse(completion.text, syntax, opens_thinking=completion.opens_thinking)
+
+
+def _unlabelled(parts: tuple[Part, ...], speaker: str) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+    for at, part in enumerate(parts):
+        if isinstance(part, Text):
+            head, colon, rest = part.text.lstrip().partition(":")
+            if colon and head == speaker:
+                return (*parts[:at], Text(rest.lstrip(" \t")), *parts[at + 1 :]), ("label_stripped",)
+            break
+    return parts, ()
+
+
+def check_reply(reply: Reply, completion: Completion, rules: Rules) -> None:
+    """Refuse what leaves no text, by cause; `BackendError` carries it to the turn."""
+    says = bool(reply.text.strip()) or any(isinstance(p, ToolCall) for p in reply.parts)
+    if reply.discard or completion.scores is not None:
+        return
+    if completion.finish_reason == "length" and rules.on_length == "fail":
+        raise BackendError("the reply was cut by max_tokens; raise it, or keep cut replies (on_length)", cause="length")
+    if says:
+        return
+    if completion.finish_reason == "refusal":
+        raise BackendError("the model refused and said nothing else", cause="refusal")
+    if completion.finish_reason == "content_filter":
+        raise BackendError("the provider's content filter left no text", cause="content_filter")
+    if rules.on_empty == "fail":
+        thought = any(isinstance(p, Reasoning) for p in reply.parts)
+        why = "only reasoning came" if thought else "no text came"
+        raise BackendError(f"{why} ({completion.finish_reason}); raise max_tokens or allow it (on_empty)", cause="empty_reply")
+
+
+def messages_of(turn: Turn, reply: Reply, as_of: int, provenance: Provenance, completion: Completion) -> tuple[Message, ...]:
+    """The messages a reply commits: one, or a forced call with its acknowledgement."""
+    if completion.scores is not None:
+        scores = Scores(turn.choices, completion.scores.logprobs)
+        return (_sampled(turn.speaker, (scores,), turn.audience, as_of, provenance),)
+    if turn.force is not None:
+        return _forced(turn, reply, as_of, provenance)
+    return (_sampled(turn.speaker, (*reply.parts, *reply.signals), turn.audience, as_of, provenance),)
+
+
+def _forced(turn: Turn, reply: Reply, as_of: int, provenance: Provenance) -> tuple[Message, ...]:
+    """A forced call and its results; `as_of` on the last result marks that the trail ends the turn."""
+    calls = [p for p in reply.parts if isinstance(p, ToolCall)]
+    if not calls:
+        raise BackendError(f"expected a call of {turn.force.name if turn.force else '?'}; got text", cause="bad_response")
+    results: tuple[Part, ...] = tuple(
+        ToolResult(id=c.id, name=c.name, text=c.error or "noted", error=bool(c.error)) for c in calls
+    )
+    to_self = frozenset({turn.speaker})
+    call = Message(
+        author=turn.speaker, parts=reply.parts, audience=to_self, origin="sampled", provenance=provenance, as_of=as_of
+    )
+    return call, Message(author="tool", parts=results, audience=to_self, origin="scripted", as_of=as_of)
+
+
+def _sampled(author: str, parts: tuple[Part, ...], audience: Audience, as_of: int, provenance: Provenance) -> Message:
+    return Message(author=author, parts=parts, audience=audience, origin="sampled", provenance=provenance, as_of=as_of)
+
+
+def provenance_of(asked: Ask, profile: str, completion: Completion, reply: Reply, cue: str) -> Provenance:
+    """Where a message comes from, with the ids of its text where nothing changed it."""
+    changed = bool(reply.notes)
+    return Provenance(
+        profile=profile,
+        request=asked.request.digest,
+        completions=(completion.digest,),
+        seed=asked.request.seed,
+        cue=cue,
+        usage=completion.usage,
+        finish_reason=completion.finish_reason,
+        token_ids=() if changed else answer_ids(completion),
+        dropped=asked.dropped,
+        original=completion.digest if changed else None,
+        notes=reply.notes,
+        interventions=asked.request.interventions,
+        receipts=completion.receipts,
+        readouts=completion.readouts,
+        activations=completion.activations,
+    )
+
+
+def answer_ids(completion: Completion) -> tuple[int, ...]:
+    """The generated ids that make the visible answer, where the backend knows them."""
+    start = len(completion.prompt_token_ids)
+    own = [s for s in completion.spans if s.generated and s.phase == "answer"]
+    return tuple(i for s in own for i in completion.token_ids[s.start - start : s.stop - start])

@@ -1,0 +1,87 @@
+"""How a conversation is run (`Rules`, plain values) and the live things it may use (`Kit`)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from symposia.core.capture import Capture
+from symposia.core.clock import Clock, SystemClock
+from symposia.core.events import Tally
+from symposia.core.message import Message, Signal
+from symposia.core.request import About, Completion, Delta
+from symposia.core.transcript import Transcript
+from symposia.core.value import Value
+
+from .fit import Fail, Fit
+from .hooks import Hook
+from .protocols import Stop
+from .seeds import SeedKey
+from .stop import StopCondition
+from .view import ViewRules
+
+
+class Reading(Value, frozen=True, kw_only=True):
+    """What a reader made of a reply. `discard` commits a control message with the signals instead of the text."""
+
+    text: str
+    signals: tuple[Signal, ...] = ()
+    discard: bool = False
+
+
+Reader = Callable[[Completion], Reading]
+Summariser = Callable[[Sequence[Message], int], Awaitable[str]]
+Listen = Callable[[About, Delta], None]
+
+
+class Price(Value, frozen=True, kw_only=True):
+    """USD per million tokens."""
+
+    input: float
+    output: float
+    cached: float | None = None
+    cache_write: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """What decides how turns are taken; nothing here holds state.
+
+    `seed_key` names the conversation's random streams: its first element is the root seed. `captures` and `logprobs`
+    are asked for on every turn.
+    """
+
+    until: StopCondition | None = None
+    view: ViewRules = ViewRules()
+    fit: Fit = Fail()
+    seed_key: SeedKey = (0,)
+    run: str = ""
+    conversation: str = ""
+    branch: str = ""
+    date: str | None = "2025-01-01"
+    on_empty: Literal["fail", "keep"] = "fail"
+    on_length: Literal["keep", "fail"] = "keep"
+    captures: tuple[Capture, ...] = ()
+    logprobs: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kit:
+    """Live helpers of a run: hooks, a reply reader a participant, summarisers, prices by model, a clock, a listener."""
+
+    hooks: tuple[Hook, ...] = ()
+    readers: Mapping[str, Reader] = field(default_factory=dict)
+    summarisers: Mapping[str, Summariser] = field(default_factory=dict)
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    clock: Clock = field(default_factory=SystemClock)
+    listen: Listen | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a loop ended: the whole transcript, the reason, and what was used."""
+
+    transcript: Transcript
+    stop: Stop
+    tally: Tally
