@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from .capture import ActivationRef, Readout
+from .capture import ActivationRef, Capture, Readout
 from .errors import InvalidInput
 from .intervention import Intervention
 from .receipt import GateReading, Receipt
 from .span import Origin
+from .toolspec import ToolSpec
 from .usage import Usage
 from .value import Count, Value
 
@@ -74,6 +75,19 @@ class Scores(Value, frozen=True, tag_field="type", tag="scores"):
 Part = Text | Reasoning | ToolCall | ToolResult | Signal | Scores
 
 
+class Asked(Value, frozen=True, kw_only=True):
+    """What a turn's request had beyond its profile and the transcript; enough, with those, to rebuild it exactly."""
+
+    max_tokens: int | None = None
+    stop_after: tuple[str, ...] = ()
+    captures: tuple[Capture, ...] = ()
+    logprobs: int | None = None
+    tools: tuple[str, ...] | None = None
+    force: ToolSpec | None = None
+    choices: tuple[str, ...] = ()
+    own_view: bool = False
+
+
 class Provenance(Value, frozen=True, kw_only=True):
     """How a sampled message came to be; outside the transcript's digest, without times.
 
@@ -90,6 +104,7 @@ class Provenance(Value, frozen=True, kw_only=True):
     usage: Usage
     finish_reason: FinishReason
     token_ids: tuple[Count, ...] = ()
+    asked: Asked = Asked()
     dropped: tuple[tuple[Count, Count], ...] = ()
     edited_by: tuple[str, ...] = ()
     original: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -13,6 +13,7 @@ from .errors import InvalidInput, UnknownName
 from .intervention import Intervention
 from .message import Message
 from .receipt import History
+from .toolspec import ToolSpec
 from .value import Count, Value
 
 MODERATOR = "moderator"
@@ -45,14 +46,6 @@ class Sampling(Value, frozen=True, kw_only=True):
     thinking: Thinking = "auto"
     thinking_budget: Annotated[int, Meta(ge=1)] | None = None
     deterministic: bool = False
-
-
-class ToolSpec(Value, frozen=True, kw_only=True):
-    """A tool as the model is told of it; `parameters` is a JSON Schema object."""
-
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$(?!\n)")]
-    description: str
-    parameters: dict[str, Any]
 
 
 class Profile(Value, frozen=True, kw_only=True):

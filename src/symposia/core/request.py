@@ -13,9 +13,10 @@ from .errors import InvalidInput
 from .intervention import Intervention
 from .lines import Line, LineRules
 from .message import FinishReason, Part
-from .profile import Sampling, Thinking, ToolSpec
+from .profile import Sampling, Thinking
 from .receipt import GateReading, History, Receipt
 from .span import Span
+from .toolspec import ToolSpec
 from .usage import Usage
 from .value import Count, Value, digest
 

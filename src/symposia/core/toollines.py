@@ -14,7 +14,7 @@ Lines = tuple[Line, ...]
 
 
 def split_calls(lines: Lines, most: int) -> Lines:
-    """At most that many calls a line: call, its results, call, its results. Text stays with the first call."""
+    """At most that many calls a line: call, its results, call, its results. Text stays with the first."""
     out: list[Line] = []
     moved: set[int] = set()
     for at, line in enumerate(lines):

@@ -82,7 +82,7 @@ def _round_trip(value: V) -> tuple[V, bytes]:
     try:
         raw = canonical(value)
         decoded: V = decoder(type(value)).decode(raw)
-    except (msgspec.MsgspecError, TypeError, OverflowError) as error:
+    except (msgspec.MsgspecError, TypeError) as error:
         _refuse_non_finite(value, type(value).__name__)
         raise InvalidInput(f"{type(value).__name__}: {error}") from error
     if decoded != value:  # a NaN or infinity became null, or an Any field held a tuple

@@ -13,7 +13,7 @@ from symposia.core.events import Emit, ViewCut
 from symposia.core.lines import Line
 from symposia.core.message import Message
 from symposia.core.profile import Participant, Profile, find
-from symposia.core.request import About, Backend, ModelCard, PastTurn, Request
+from symposia.core.request import About, Backend, PastTurn, Request
 from symposia.core.transcript import Transcript
 from symposia.core.value import digest
 
@@ -68,10 +68,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One generation about to be made."""
+    """One generation about to be made; `capped` when an allowance lowered its max_tokens."""
 
     request: Request
-    card: ModelCard
+    capped: bool = False
     dropped: Ranges = ()
 
 
@@ -83,16 +83,15 @@ def seen(transcript: Transcript, speaker: str, as_of: int) -> Transcript:
 
 async def ask(table: Table, turn: Turn, messages: Transcript, as_of: int, allowance: Allowance = FREE) -> Ask | NeedsSummary:
     """The request of `turn` over `messages`, fitted; or the range that must be summarised first."""
-    participant = table.participants[turn.speaker]
-    profile, rules = participant.profile, table.rules
+    profile, rules = table.participants[turn.speaker].profile, table.rules
     card = await table.backend.describe(profile.model)
-    bare = bare_request(table, turn, as_of, allowance)
-    bare = msgspec.structs.replace(bare, past=past_turns(messages.messages, profile, turn.speaker))
+    bare = bare_request(table, turn, messages, as_of, allowance)
+    capped = bare.sampling is not profile.sampling
     if turn.view is not None:
-        return Ask(msgspec.structs.replace(bare, lines=turn.view), card)
+        return Ask(msgspec.structs.replace(bare, lines=turn.view), capped)
 
     def build(dropped: Ranges) -> tuple[Line, ...]:
-        return view(messages, participant, table.roster, rules.view, turn.cue, dropped=dropped, marker=rules.fit.marker)
+        return lines_of(table, turn, messages, dropped)
 
     may_go = droppable(messages.messages, turn.speaker, rules.view.moderator)
     room = limits(rules.fit, turn.speaker, card.context_window, bare.sampling.max_tokens, card.preamble_tokens)
@@ -101,10 +100,17 @@ async def ask(table: Table, turn: Turn, messages: Transcript, as_of: int, allowa
         return fitted
     if fitted.dropped:
         table.emit(ViewCut(about=bare.about, dropped=fitted.dropped))
-    return Ask(msgspec.structs.replace(bare, lines=fitted.lines), card, fitted.dropped)
+    return Ask(msgspec.structs.replace(bare, lines=fitted.lines), capped, fitted.dropped)
 
 
-def bare_request(table: Table, turn: Turn, as_of: int, allowance: Allowance) -> Request:
+def lines_of(table: Table, turn: Turn, messages: Transcript, dropped: Ranges) -> tuple[Line, ...]:
+    """What the turn's speaker sees of `messages`, less what a fit left out."""
+    rules = table.rules
+    speaker = table.participants[turn.speaker]
+    return view(messages, speaker, table.roster, rules.view, turn.cue, dropped=dropped, marker=rules.fit.marker)
+
+
+def bare_request(table: Table, turn: Turn, messages: Transcript, as_of: int, allowance: Allowance) -> Request:
     """The request of a turn, without its lines."""
     participant, rules = table.participants[turn.speaker], table.rules
     profile = participant.profile
@@ -123,6 +129,7 @@ def bare_request(table: Table, turn: Turn, as_of: int, allowance: Allowance) -> 
         interventions=profile.interventions,
         captures=rules.captures,
         history=profile.history,
+        past=past_turns(messages.messages, profile, turn.speaker),
         tools=tools,
         force=turn.force,
         choices=turn.choices,

@@ -14,7 +14,7 @@ from msgspec import Meta
 from symposia.core.errors import ContextOverflow, InvalidInput
 from symposia.core.lines import Line
 from symposia.core.message import Message
-from symposia.core.profile import ToolSpec
+from symposia.core.toolspec import ToolSpec
 from symposia.core.value import Value, canonical
 
 from .view import Ranges, framing_end, summaries

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from symposia.core.errors import InvalidInput
 from symposia.core.message import Message, Scores, ToolCall
-from symposia.core.profile import ToolSpec
+from symposia.core.toolspec import ToolSpec
 from symposia.core.transcript import Transcript
 
 from .protocols import Rule, Speakers, Step, Stop, Turn

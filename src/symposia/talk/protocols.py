@@ -13,7 +13,7 @@ from msgspec import Meta
 from symposia.core.errors import InvalidInput, ProtocolError
 from symposia.core.lines import Line
 from symposia.core.message import Audience, Message
-from symposia.core.profile import ToolSpec
+from symposia.core.toolspec import ToolSpec
 from symposia.core.transcript import Transcript
 from symposia.core.value import Value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from symposia.core.errors import BackendError
-from symposia.core.message import Audience, Message, Part, Provenance, Reasoning, Scores, Signal, Text, ToolCall, ToolResult
+from symposia.core.message import Asked, Audience, Message, Part, Provenance, Reasoning, Scores, Signal, Text, ToolCall, ToolResult
 from symposia.core.request import Completion, Request
 
 from .ask import Ask
@@ -104,7 +104,7 @@ def _sampled(author: str, parts: tuple[Part, ...], audience: Audience, as_of: in
     return Message(author=author, parts=parts, audience=audience, origin="sampled", provenance=provenance, as_of=as_of)
 
 
-def provenance_of(asked: Ask, profile: str, completion: Completion, reply: Reply, cue: str) -> Provenance:
+def provenance_of(asked: Ask, turn: Turn, profile: str, completion: Completion, reply: Reply) -> Provenance:
     """Where a message comes from, with the ids of its text where nothing changed it."""
     changed = bool(reply.notes)
     return Provenance(
@@ -112,7 +112,8 @@ def provenance_of(asked: Ask, profile: str, completion: Completion, reply: Reply
         request=asked.request.digest,
         completions=(completion.digest,),
         seed=asked.request.seed,
-        cue=cue,
+        cue=turn.cue,
+        asked=beyond(asked, turn),
         usage=completion.usage,
         finish_reason=completion.finish_reason,
         token_ids=() if changed else answer_ids(completion),
@@ -123,6 +124,21 @@ def provenance_of(asked: Ask, profile: str, completion: Completion, reply: Reply
         receipts=completion.receipts,
         readouts=completion.readouts,
         activations=completion.activations,
+    )
+
+
+def beyond(asked: Ask, turn: Turn) -> Asked:
+    """What the request had beyond profile and transcript."""
+    request = asked.request
+    return Asked(
+        max_tokens=request.sampling.max_tokens if asked.capped else None,
+        stop_after=request.stop_after,
+        captures=request.captures,
+        logprobs=request.logprobs,
+        tools=turn.tools,
+        force=turn.force,
+        choices=turn.choices,
+        own_view=turn.view is not None,
     )
 
 

@@ -30,6 +30,7 @@ class Reading(Value, frozen=True, kw_only=True):
     discard: bool = False
 
 
+BARE_DATE = "2025-01-01"
 Reader = Callable[[Completion], Reading]
 Summariser = Callable[[Sequence[Message], int], Awaitable[str]]
 Listen = Callable[[About, Delta], None]
@@ -59,7 +60,7 @@ class Rules:
     run: str = ""
     conversation: str = ""
     branch: str = ""
-    date: str | None = "2025-01-01"
+    date: str | None = BARE_DATE
     on_empty: Literal["fail", "keep"] = "fail"
     on_length: Literal["keep", "fail"] = "keep"
     captures: tuple[Capture, ...] = ()

@@ -71,7 +71,7 @@ async def _finish(table: Table, turn: Turn, asked: Ask, completion: Completion, 
 
     reply = await guarded("hook_error", f"the reader of {turn.speaker}", read)
     check_reply(reply, completion, table.rules)
-    provenance = provenance_of(asked, table.profile_digest(turn.speaker), completion, reply, turn.cue)
+    provenance = provenance_of(asked, turn, table.profile_digest(turn.speaker), completion, reply)
     messages = messages_of(turn, reply, request.turn, provenance, completion)
     if reply.discard:
         return Taken((control(messages[-1], reply.signals or (Signal("discarded"),)),), completion.usage)

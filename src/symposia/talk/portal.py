@@ -1,0 +1,47 @@
+"""Synchronous calls into the one event-loop thread of the process: works in scripts and inside a running loop alike."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from symposia.core.errors import ConversationBusy
+
+T = TypeVar("T")
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+_thread: threading.Thread | None = None
+
+
+def call(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The coroutine's result, run on the portal's loop. Ctrl-C cancels it and waits until it has let go."""
+    loop = _running()
+    if threading.current_thread() is _thread:
+        coroutine.close()
+        raise ConversationBusy("a synchronous call was made from inside the loop thread; await its async twin (a…) instead")
+    future: Future[T] = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    try:
+        return future.result()
+    except KeyboardInterrupt:
+        future.cancel()
+        asyncio.run_coroutine_threadsafe(_settled(), loop).result(timeout=10)
+        raise
+
+
+async def _settled() -> None:
+    """Give a cancelled task the turns of the loop it needs to unwind."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def _running() -> asyncio.AbstractEventLoop:
+    global _loop, _thread
+    with _lock:
+        if _loop is None or _thread is None or not _thread.is_alive():
+            _loop = asyncio.new_event_loop()
+            _thread = threading.Thread(target=_loop.run_forever, name="symposia-portal", daemon=True)
+            _thread.start()
+        return _loop

@@ -1,0 +1,45 @@
+"""The request that made a sampled message, rebuilt from the transcript, the participants and the rules alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+
+from symposia.core.errors import InvalidInput
+from symposia.core.message import Asked
+from symposia.core.request import Request
+from symposia.core.transcript import Ref, Transcript
+
+from .ask import Table, bare_request, lines_of, seen
+from .protocols import Turn
+from .stop import Allowance
+
+
+def rebuild(table: Table, transcript: Transcript, ref: Ref) -> Request:
+    """The request behind a sampled message; its digest is the one its provenance stores.
+
+    `table` must hold the profile the message was sampled with and the conversation's view, fit and date. Raises
+    `InvalidInput` for a message that was not sampled, or that was made from a view the protocol gave.
+    """
+    index = transcript.index(ref)
+    message = transcript[index]
+    made = message.provenance
+    if made is None or message.as_of is None or message.stands_for is not None:
+        raise InvalidInput(f"message {index} by {message.author!r} is {message.origin}: no turn's request made it")
+    asked = made.asked
+    if asked.own_view:
+        raise InvalidInput(f"message {index} was made from a view its protocol gave, which no transcript stores")
+    turn = Turn(
+        speaker=message.author, cue=made.cue, tools=asked.tools, force=asked.force, choices=asked.choices, as_of=message.as_of
+    )
+    table = replace(table, rules=replace(table.rules, captures=asked.captures, logprobs=asked.logprobs))
+    messages = seen(transcript.up_to(index), turn.speaker, message.as_of)
+    bare = bare_request(table, turn, messages, message.as_of, allowance_of(asked))
+    lines = lines_of(table, turn, messages, made.dropped)
+    return msgspec.structs.replace(bare, lines=lines, seed=made.seed)
+
+
+def allowance_of(asked: Asked) -> Allowance:
+    """The allowance a turn was given."""
+    return Allowance(max_tokens=asked.max_tokens, stop_after=asked.stop_after)
