@@ -10,11 +10,21 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
+from symposia.core.clock import Clock, SystemClock
 from symposia.core.errors import BackendError, Cause, InvalidInput
 from symposia.core.features import refuse_unsupported
 from symposia.core.lines import LineRules
 from symposia.core.message import FinishReason, ToolCall
-from symposia.core.request import ChoiceScores, Completion, Delta, Feature, ModelCard, Prompt, Request, ServedBy
+from symposia.core.request import (
+    ChoiceScores,
+    Completion,
+    Delta,
+    Feature,
+    ModelCard,
+    Prompt,
+    Request,
+    ServedBy,
+)
 from symposia.core.usage import Usage
 from symposia.core.value import Value
 
@@ -46,7 +56,7 @@ class Scripted:
     """`reply` is a function of the request, or {speaker: replies}.
 
     A reply is a text, a dict (arguments of the forced tool), a whole `Completion`, or an exception to raise. Running
-    out of replies raises unless `cycle`. `latency_s` passes before the first delta; `chunk` is characters a delta
+    out of replies raises unless `cycle`. `latency_s` of `clock` pass before the first delta; `chunk` is characters a delta
     (0: one delta). `features` are those the script can honour; others are refused. Usage counts whitespace words.
     `requests` records what was asked.
     """
@@ -62,7 +72,9 @@ class Scripted:
         cycle: bool = False,
         context_window: int | None = None,
         rules: LineRules = LineRules(),
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = SystemClock() if clock is None else clock
         self._reply, self._latency_s, self._chunk, self._cycle = reply, latency_s, chunk, cycle
         self._faults = {i: (fault, fault.times) for i, fault in enumerate(faults)}
         self._features, self._window, self._rules = features | ALWAYS, context_window, rules
@@ -77,7 +89,9 @@ class Scripted:
                 context_window=self._window,
                 rules=self._rules,
                 features=self._features,
-                thinking=("auto", "off", "on", "low", "medium", "high") if "thinking" in self._features else ("auto",),
+                thinking=("auto", "off", "on", "low", "medium", "high")
+                if "thinking" in self._features
+                else ("auto",),
             )
         return self._cards[model]
 
@@ -91,7 +105,7 @@ class Scripted:
         self.requests.append(request)
         fault = self._fault(request)
         if self._latency_s:
-            await asyncio.sleep(self._latency_s)
+            await self._clock.sleep(self._latency_s)
         completion = self._completion(request)
         size = self._chunk or len(completion.text) or 1
         pieces = [completion.text[i : i + size] for i in range(0, len(completion.text), size)]
@@ -123,22 +137,36 @@ class Scripted:
                 return self._call(request, reply)
             case str():
                 return self._text(request, reply)
-        raise InvalidInput(f"scripted reply: expected str, dict, Completion or an exception; got {type(reply).__name__}")
+        raise InvalidInput(
+            f"scripted reply: expected str, dict, Completion or an exception; got {type(reply).__name__}"
+        )
 
     def _listed(self, replies: Mapping[str, Sequence[Reply]], request: Request) -> Reply:
         if request.speaker not in replies:
-            raise InvalidInput(f"no scripted replies for {request.speaker!r}; there are some for {', '.join(replies)}")
+            raise InvalidInput(
+                f"no scripted replies for {request.speaker!r}; there are some for {', '.join(replies)}"
+            )
         listed = replies[request.speaker]
         at = sum(line.role == "assistant" for line in request.lines)
         if at >= len(listed) and not (self._cycle and listed):
-            raise InvalidInput(f"{request.speaker!r} has {len(listed)} scripted replies; reply {at + 1} was asked for")
+            raise InvalidInput(
+                f"{request.speaker!r} has {len(listed)} scripted replies; reply {at + 1} was asked for"
+            )
         return listed[at % len(listed)]
 
     def _call(self, request: Request, arguments: dict[str, Any]) -> Completion:
         if request.force is None:
-            raise InvalidInput(f"a dict reply answers a forced tool, but {request.speaker!r} was not asked to call one")
+            raise InvalidInput(
+                f"a dict reply answers a forced tool, but {request.speaker!r} was not asked to call one"
+            )
         call = ToolCall(id="call_0", name=request.force.name, arguments=arguments)
-        return Completion(text="", parts=(call,), finish_reason="tool_calls", usage=_usage(request, ""), served=_served(request))
+        return Completion(
+            text="",
+            parts=(call,),
+            finish_reason="tool_calls",
+            usage=_usage(request, ""),
+            served=_served(request),
+        )
 
     def _text(self, request: Request, text: str) -> Completion:
         scores = None
@@ -147,7 +175,13 @@ class Scripted:
             scores = ChoiceScores(logprobs=tuple(hits), tokens=(1,) * len(hits))
             text = ""
         text, finish = _cut(text, request)
-        return Completion(text=text, finish_reason=finish, usage=_usage(request, text), scores=scores, served=_served(request))
+        return Completion(
+            text=text,
+            finish_reason=finish,
+            usage=_usage(request, text),
+            scores=scores,
+            served=_served(request),
+        )
 
 
 def _cut(text: str, request: Request) -> tuple[str, FinishReason]:
