@@ -140,7 +140,7 @@ class Report(Value, frozen=True, kw_only=True):
 def run_checks(
     checks: Iterable[Check],
     context: DoctorContext,
-    strict: Strict = Strict(),  # noqa: B008  a frozen value
+    strict: Strict = Strict(),
     *,
     clock: Clock | None = None,
     repo: str | None = None,

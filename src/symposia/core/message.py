@@ -76,7 +76,7 @@ Part = Text | Reasoning | ToolCall | ToolResult | Signal | Scores
 
 
 class Asked(Value, frozen=True, kw_only=True):
-    """What a turn's request had beyond its profile and the transcript; enough, with those, to rebuild it exactly."""
+    """What a turn's request had beyond its profile and the transcript: with those, enough to rebuild it."""
 
     max_tokens: int | None = None
     stop_after: tuple[str, ...] = ()
@@ -157,10 +157,9 @@ class Message(Value, frozen=True, kw_only=True):
         return bool(self.audience) and (name in self.audience or name == self.author)
 
     def is_turn(self) -> bool:
-        """Whether the message took a turn: not a trail, not hidden from all, and not simply put there."""
-        return (
-            not self.has_tools and not self.is_control and (self.origin != "given" or self.as_of is not None)
-        )
+        """Whether the message took a turn: no trail or summary, not hidden from all, not simply put there."""
+        placed = self.origin == "given" and self.as_of is None
+        return not (placed or self.has_tools or self.is_control or self.stands_for)
 
     def took_turn(self) -> bool:
         """Whether a protocol counts it: a turn message, or a control message standing for one."""

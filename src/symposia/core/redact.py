@@ -19,18 +19,19 @@ from .errors import NotSerialisable
 SHORTEST = 8
 """Shorter values are not replaced: they would hit ordinary words."""
 
-_NAME = r"\b[A-Z0-9_]*(?:TOKEN|KEY|SECRET|PASSWORD)"
+_NAME = r"(?<![A-Z0-9_])[A-Z0-9_]*(?:TOKEN|KEY|SECRET|PASSWORD)"
 _KEPT = r"(?!\[redacted:)"
 _SHAPES = (
-    ("github_token", re.compile(r"\b(?:gh[pousr]_|github_pat_)\w{16,}")),
-    ("api_key", re.compile(r"\bsk-[\w-]{16,}")),
-    ("langsmith_key", re.compile(r"\blsv2_\w{16,}")),
-    ("aws_key", re.compile(r"\bAKIA[0-9A-Z]{16}\b")),
-    ("bearer", re.compile(rf"(?<=\bbearer )[ \t]*{_KEPT}[^\s\"',;]{{8,}}", re.IGNORECASE)),
+    ("github_token", re.compile(r"(?:gh[pousr]_|github_pat_)\w{16,}")),
+    ("api_key", re.compile(r"(?<![a-z])sk-[\w-]{16,}")),
+    ("langsmith_key", re.compile(r"lsv2_\w{16,}")),
+    ("aws_key", re.compile(r"AKIA[0-9A-Z]{16}")),
+    ("bearer", re.compile(rf"(?<=bearer )[ \t]*{_KEPT}[^\s\"',;]{{8,}}", re.IGNORECASE)),
     ("url", re.compile(rf"(?<=://){_KEPT}[^\s/?#@\"']+(?=@)")),
 )
 _ASSIGNED = re.compile(rf"({_NAME})=(?:\"{_KEPT}([^\"\n]+)|'{_KEPT}([^'\n]+)|{_KEPT}([^\s\"']\S*))")
-_UNFINISHED = re.compile(rf"(?:\bbearer[ \t]+|{_NAME}=(?:\"[^\"\n]*|'[^'\n]*))$", re.IGNORECASE)
+_UNFINISHED = re.compile(rf"(?:bearer[ \t]+|{_NAME}=(?:\"[^\"\n]*|'[^'\n]*))$", re.IGNORECASE)
+_PASSES = 3  # a replacement can set free a neighbour that had a letter before it
 _HOLD = 65_536  # characters a stream keeps at most while it waits for a place to cut
 
 Span = tuple[int, int, str]
@@ -77,6 +78,14 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text with everything secret replaced. Doing it twice changes nothing more."""
+        for _ in range(_PASSES):
+            once = self._once(text)
+            if once == text:
+                break
+            text = once
+        return text
+
+    def _once(self, text: str) -> str:
         out, end = [], 0
         for start, stop, name in self._matches(text):
             out += [text[end:start], f"[redacted:{name}]"]

@@ -100,9 +100,9 @@ class Request(Value, frozen=True, kw_only=True):
     about: About = About()
 
     def __post_init__(self) -> None:
-        shapes = {"force": self.force, "schema": self.schema, "choices": self.choices}
-        asked = [name for name, given in shapes.items() if given not in (None, ())]
-        if len(asked) > 1:
+        if (self.force is not None) + (self.schema is not None) + bool(self.choices) > 1:
+            shapes = {"force": self.force, "schema": self.schema, "choices": self.choices}
+            asked = [name for name, given in shapes.items() if given not in (None, ())]
             raise InvalidInput(f"a request takes one of force, schema, choices; got {' and '.join(asked)}")
 
     @property

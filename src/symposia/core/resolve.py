@@ -71,13 +71,14 @@ def check_given(
 ) -> None:
     """Refuse, before the first token, what can never select anything or cannot be decided in time.
 
-    Raises `EmptySelection` for an unknown author, a turn out of range, text not found or a given-only clause
-    without a match, listing the authors there are; `UnsupportedRequest` for an end that is not yet known.
+    Raises `EmptySelection` for an unknown author, a turn out of range, text not found, or a selected clause
+    that only given tokens can meet and none does, listing the spans there are; `UnsupportedRequest` for an
+    end that is not yet known. A subtracted clause may match nothing.
     """
     authors = {span.author for span in spans if span.author} | {reader, "self", "others"}
     for where in positions.clauses:
-        field = needs_end(where, made_here=_may_generate(where, reader, turn))
-        if field:
+        made_here = _may_generate(where, reader, turn)
+        if field := needs_end(where, made_here):
             raise UnsupportedRequest(
                 endpoint="engine",
                 model=model,
@@ -85,15 +86,14 @@ def check_given(
                 why="the end of the turn being made is not known while it is made",
                 way_out="add made='given', or count from the start",
             )
-        unknown = [name for name in where.authors if name not in authors]
-        if unknown:
+        if unknown := [name for name in where.authors if name not in authors]:
             _empty(model, f"no span is by {unknown[0]!r}", spans)
         if where.turns and not any(r.holds(t, turn + 1) for r in where.turns for t in range(turn + 1)):
             _empty(model, f"turns {where.turns} lie outside 0..{turn}", spans)
         if where.text and not any(find(text) for text in where.text):
             _empty(model, f"none of {where.text} stands in the given text", spans)
-        only_given = where.made == "given" or bool(where.text)
-        if only_given and not _union((where,), spans, token_ids, reader, turn, (), find):
+        selects = where in positions.any and not made_here
+        if selects and not _union((where,), spans, token_ids, reader, turn, (), find):
             _empty(model, f"nothing given matches {where}", spans)
 
 
@@ -115,6 +115,9 @@ def _by(authors: tuple[str, ...], author: str | None, reader: str) -> bool:
 
 
 def _may_generate(where: Where, reader: str, turn: int) -> bool:
+    """Whether a token this request samples can meet the clause."""
+    if where.made == "given":
+        return False
     phases = where.phases or ("answer",)
     return any(
         matches(

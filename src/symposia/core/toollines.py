@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 from msgspec.structs import replace
 
 from .lines import Line, Segment, markup
 from .message import ToolCall
-from .value import canonical
 
 Lines = tuple[Line, ...]
 
@@ -75,8 +75,8 @@ def _as_text(line: Line, reader: str | None) -> Line:
 
 
 def call_text(call: ToolCall) -> str:
-    """A call in the hermes form."""
-    body = canonical({"name": call.name, "arguments": call.arguments}).decode()
+    """A call in the hermes form, name first, as models are told to write it."""
+    body = json.dumps({"name": call.name, "arguments": call.arguments}, ensure_ascii=False, allow_nan=False)
     return f"<tool_call>\n{body}\n</tool_call>"
 
 

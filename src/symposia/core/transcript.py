@@ -204,7 +204,7 @@ class _Header(Value, frozen=True, forbid_unknown_fields=False):
     version: int = 0
 
 
-def check_header(raw: bytes, form: str, newest: int, path: str = "") -> int:
+def check_header(raw: bytes, form: str, newest: int, path: str) -> int:
     """The version of a stored document of format `form`; `UnsupportedFormat` if it is another or newer."""
     try:
         header = decode(raw, _Header)

@@ -1,0 +1,61 @@
+# make demo    the main job, on the bundled model: no download of weights, no accelerator
+# make test    every test that needs no accelerator and no service
+# make check   format, lint, types, import rules, shape, quick tests: under two minutes on two cores
+# make bench   the numbers the documents quote
+#
+# PYTHON picks the interpreter (3.11 or newer) that makes .venv; an existing .venv is used as it is.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+STAMPS := $(VENV)/.stamps
+# Tests that load models; `make check` leaves them to `make test`, so that it ends within two minutes.
+MODELS := tests/engine tests/interp tests/reference tests/training
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench format schemas clean
+
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+
+demo: $(STAMPS)/engine
+	$(BIN)/symposia demo
+
+test: $(STAMPS)/dev
+	$(BIN)/python -m pytest -m "not gpu and not services and not network"
+
+check: $(STAMPS)/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PYTHONPATH=src $(BIN)/lint-imports --no-logo
+	$(BIN)/python tools/shape.py
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -q -m "not slow and not services and not gpu and not network" \
+		$(addprefix --ignore=,$(MODELS))
+
+bench: $(STAMPS)/dev
+	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+format: $(STAMPS)/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+schemas: $(STAMPS)/dev
+	$(BIN)/python -m tools.schemas
+
+# Stamps: reinstalled only when the requirements change.
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Symposia needs Python 3.11 or newer; set PYTHON")'
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMPS)/engine: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[engine]'
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[all,dev]'
+	@mkdir -p $(STAMPS) && touch $(STAMPS)/engine $@
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
