@@ -8,28 +8,33 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "Add": "symposia.core.intervention",
+    "Capture": "symposia.core.capture",
     "Conversation": "symposia.facade",
-    "Engine": "symposia.engine",
-    "Message": "symposia.core.message",
     "Participant": "symposia.core.profile",
     "Profile": "symposia.core.profile",
     "Sampling": "symposia.core.profile",
     "Scenario": "symposia.talk.scenario",
     "Scripted": "symposia.backends",
-    "Transcript": "symposia.core.transcript",
     "activations": "symposia.facade",
+    "fit": "symposia.facade",
 }
-__all__ = ["Conversation", "Engine", "Message", "Participant", "Profile", "Sampling", "Scenario", "Scripted", "Transcript"]
-__all__ += ["__version__", "activations"]
+__all__ = [  # noqa: PLE0604  the lazy names are the table above
+    "__version__",
+    *_HOME,
+]
 
 if TYPE_CHECKING:
-    from .backends import Scripted
-    from .core.message import Message
-    from .core.profile import Participant, Profile, Sampling
-    from .core.transcript import Transcript
-    from .engine import Engine
-    from .facade import Conversation, activations
-    from .talk.scenario import Scenario
+    from .backends import Scripted as Scripted
+    from .core.capture import Capture as Capture
+    from .core.intervention import Add as Add
+    from .core.profile import Participant as Participant
+    from .core.profile import Profile as Profile
+    from .core.profile import Sampling as Sampling
+    from .facade import Conversation as Conversation
+    from .facade import activations as activations
+    from .facade import fit as fit
+    from .talk.scenario import Scenario as Scenario
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,9 +13,11 @@ import msgspec
 from symposia.backends.endpoints import Builder, Endpoints
 from symposia.core.capture import ActivationRef
 from symposia.core.errors import InvalidInput, UnknownModel
+from symposia.core.intervention import Ablate, Add
 from symposia.core.models import canonical
 from symposia.core.profile import Participant
 from symposia.core.request import Backend
+from symposia.talk import portal
 from symposia.talk.caught import Caught
 from symposia.talk.conversation import Conversation as TalkConversation
 from symposia.talk.scenario import Scenario
@@ -22,6 +25,9 @@ from symposia.talk.scenario import Scenario
 if TYPE_CHECKING:
     from symposia.engine import Engines
     from symposia.interp.acts.memory import Activations
+    from symposia.interp.contrast import ContrastPair
+    from symposia.interp.diagnose import Diagnosis
+    from symposia.interp.vector import Reading, SteeringVector
 
 _lock = threading.Lock()
 _engines: Engines | None = None
@@ -89,6 +95,49 @@ def _with_canonical_model(participant: Participant) -> Participant:
     except UnknownModel:  # an address only the conversation's own backend knows
         return participant
     return msgspec.structs.replace(participant, profile=msgspec.structs.replace(participant.profile, model=model))
+
+
+class Direction:
+    """A fitted direction, already in the default backend's library: steer with `add`, remove with `ablate`."""
+
+    def __init__(self, vector: SteeringVector, diagnosis: Diagnosis) -> None:
+        self.vector, self.diagnosis = vector, diagnosis
+        self.digest = engines().library.add(vector)
+
+    @property
+    def layer(self) -> int:
+        """The suggested layer: best held-out AUROC. Detection is not steering, so try its neighbours too."""
+        return self.diagnosis.suggested
+
+    def add(self, scale: float = 1.0, layers: Sequence[int] = (), *, name: str = "") -> Add:
+        """Steer by `scale` class gaps (negative: the other way) while the speaker speaks."""
+        named = name or self.vector.header.name
+        return Add(vector=self.digest, scale=scale, layers=tuple(layers) or (self.layer,), name=named)
+
+    def ablate(self, layers: Sequence[int] = ()) -> Ablate:
+        """Remove the direction while the speaker speaks."""
+        return Ablate(vector=self.digest, layers=tuple(layers) or (self.layer,), name=self.vector.header.name)
+
+    def save(self, path: str | Path) -> None:
+        """Write the vector file (safetensors)."""
+        self.vector.save(path)
+
+
+def fit(pairs: str | Path | Sequence[ContrastPair], model: str, *, name: str = "direction", read: Reading | None = None) -> Direction:
+    """A direction from contrast pairs (a JSONL file or values) by difference of means, at every layer.
+
+    Raises `InvalidInput` for fewer than 8 pairs, repeated ids, or a pair of identical texts.
+    """
+    from symposia.interp.contrast import load_pairs
+    from symposia.interp.fit import fit as fit_pairs
+    from symposia.interp.vector import Reading
+
+    engine = engines().engine(model)
+    loaded = load_pairs(pairs) if isinstance(pairs, str | Path) else tuple(pairs)
+    made = portal.call(
+        fit_pairs(loaded, backend=engine, inside=engine, store=engine.store, read=read or Reading(), name=name)
+    )
+    return Direction(made.vector, made.diagnosis)
 
 
 def activations(source: Caught | ActivationRef | TalkConversation) -> Activations:
