@@ -175,7 +175,10 @@ def test_call_time_interventions_reach_the_request_and_the_profile_digest() -> N
     with pytest.raises(UnsupportedRequest, match="interventions"):
         talk.step("ann", interventions=[Add(vector="sha256:00", layers=(1,))])
     able = Conversation(party("ann", "bob"), backend=Scripted(babble, features=frozenset({"interventions"})))
-    plain, steered = able.sample("ann"), able.sample("ann", interventions=[Add(vector="sha256:00", layers=(1,))])
+    plain, steered = (
+        able.sample("ann"),
+        able.sample("ann", interventions=[Add(vector="sha256:00", layers=(1,))]),
+    )
     assert isinstance(plain, Message) and isinstance(steered, Message)
     assert plain.provenance is not None and steered.provenance is not None
     assert plain.provenance.profile != steered.provenance.profile
@@ -203,7 +206,13 @@ def test_every_request_is_rebuilt_whatever_the_call_asked_for() -> None:
 def test_capture_collects_over_steps_samples_and_branches_and_nests() -> None:
     """A capture block reads every generation inside it, on branches too, and nothing after it."""
     ref = ActivationRef(
-        record="r", digest="sha256:1", site="resid_post", layer=0, shape=(1, 2), dtype="float32", runs=((0, 1),)
+        record="r",
+        digest="sha256:1",
+        site="resid_post",
+        layer=0,
+        shape=(1, 2),
+        dtype="float32",
+        runs=((0, 1),),
     )
 
     def reply(request: Request) -> Completion:
@@ -319,3 +328,11 @@ def test_usage_adds_up_by_author() -> None:
     used = talk.usage()
     assert used["total"].calls == 3
     assert used["ann"].output_tokens + used["bob"].output_tokens == used["total"].output_tokens
+
+
+def test_a_plain_function_may_say_when_to_stop() -> None:
+    """`until` takes a function of transcript and tally; its reason is the stop's."""
+    talk = conversation()
+    talk.run(until=lambda transcript, tally: "three" if tally.turns == 3 else None)
+    assert len(talk) == 3
+    assert talk.stopped is not None and talk.stopped.reason == "three"

@@ -56,9 +56,9 @@ class Scripted:
     """`reply` is a function of the request, or {speaker: replies}.
 
     A reply is a text, a dict (arguments of the forced tool), a whole `Completion`, or an exception to raise. Running
-    out of replies raises unless `cycle`. `latency_s` of `clock` pass before the first delta; `chunk` is characters a delta
-    (0: one delta). `features` are those the script can honour; others are refused. Usage counts whitespace words.
-    `requests` records what was asked.
+    out of replies raises unless `cycle`. `latency_s` of `clock` pass before the first delta; `chunk` is characters
+    a delta (0: one delta). `features` are those the script can honour; others are refused. Usage counts whitespace
+    words. `requests` records what was asked.
     """
 
     def __init__(

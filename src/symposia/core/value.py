@@ -52,7 +52,8 @@ def decode(raw: bytes | str, kind: type[T], what: str = "") -> T:
     try:
         result: T = decoder(form).decode(raw)
     except msgspec.MsgspecError as error:
-        raise InvalidInput(f"{what or kind.__name__}: {error}") from error
+        named = what or (kind.__name__ if isinstance(kind, type) else str(kind))
+        raise InvalidInput(f"{named}: {error}") from error
     return result
 
 

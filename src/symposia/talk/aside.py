@@ -26,31 +26,32 @@ class Aside:
     async def ask(self, name: str, text: str) -> str:
         """The participant's answer to one question; it sees its own system text and the question, nothing else."""
         self._calls += 1
-        request = self._request(name, text)
-        completion = await generate(self._table, request)
+        request = aside_request(self._table, self._purpose, self._turn, name, text, call=self._calls)
+        completion = await generate(self._table, request, request.digest)
         self.usage = self.usage + completion.usage
         self.completions += (completion.digest,)
         return read_reply(completion, request, None).text
 
-    def _request(self, name: str, text: str) -> Request:
-        table = self._table
-        participant = table.participant(name)
-        profile = participant.profile
-        about = msgspec.structs.replace(table.about(name, self._turn, self._calls), purpose=self._purpose)
-        key = with_root(table.rules.seed_key, profile.sampling.seed)
-        return Request(
-            model=profile.model,
-            lines=(*_system(profile.system), _user(text, table.rules.view.moderator)),
-            sampling=profile.sampling,
-            seed=turn_seed((*key, self._purpose), self._turn, name, self._calls),
-            seed_required=profile.sampling.seed is not None,
-            speaker=name,
-            turn=0,
-            interventions=profile.interventions,
-            history=profile.history,
-            date=table.rules.date,
-            about=about,
-        )
+
+def aside_request(
+    table: Table, purpose: Purpose, turn: int, name: str, text: str, *, call: int = 1
+) -> Request:
+    """The request of one question beside the transcript."""
+    profile = table.participant(name).profile
+    key = with_root(table.rules.seed_key, profile.sampling.seed)
+    return Request(
+        model=profile.model,
+        lines=(*_system(profile.system), _user(text, table.rules.view.moderator)),
+        sampling=profile.sampling,
+        seed=turn_seed((*key, purpose), turn, name, call=call),
+        seed_required=profile.sampling.seed is not None,
+        speaker=name,
+        turn=0,
+        interventions=profile.interventions,
+        history=profile.history,
+        date=table.rules.date,
+        about=msgspec.structs.replace(table.about(name, turn, call), purpose=purpose),
+    )
 
 
 def _system(text: str | None) -> tuple[Line, ...]:
@@ -61,4 +62,5 @@ def _system(text: str | None) -> tuple[Line, ...]:
 
 
 def _user(text: str, author: str) -> Line:
-    return Line(role="user", segments=(Segment(text=text, phase="prompt", author=author, origin="scripted"),), kind="cue")
+    segment = Segment(text=text, phase="prompt", author=author, origin="scripted")
+    return Line(role="user", segments=(segment,), kind="cue")

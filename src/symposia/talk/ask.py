@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from symposia.core.errors import UnknownName
+from symposia.core.errors import UnknownName, UnsupportedRequest
 from symposia.core.events import Emit, ViewCut
 from symposia.core.lines import Line
 from symposia.core.message import Message
@@ -17,13 +17,13 @@ from symposia.core.request import About, Backend, PastTurn, Request
 from symposia.core.transcript import Transcript
 from symposia.core.value import digest
 
-from .fit import Fitted, Limits, NeedsSummary, droppable, fit, limits
+from .fit import Fail, Fitted, Limits, NeedsSummary, droppable, fit, limits
+from .parse import SUPPORTED
 from .protocols import Turn
 from .rules import Kit, Rules, Summariser
 from .seeds import turn_seed, with_root
-from .stop import FREE, Allowance
-from .view import Ranges, view
-
+from .stop import Allowance
+from .view import Memo, Ranges, view
 
 Purpose = Literal["turn", "tool", "summary", "hook", "sample"]
 
@@ -37,7 +37,8 @@ class Table:
     rules: Rules
     kit: Kit
     emit: Emit
-    digests: dict[str, str] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict, init=False)
+    memos: dict[str, Memo] = field(default_factory=dict, init=False)
 
     @property
     def roster(self) -> tuple[str, ...]:
@@ -63,7 +64,14 @@ class Table:
     def about(self, speaker: str, turn: int, call: int = 0) -> About:
         """Which generation this is."""
         rules = self.rules
-        return About(run=rules.run, conversation=rules.conversation, branch=rules.branch, turn=turn, call=call, speaker=speaker)
+        return About(
+            run=rules.run,
+            conversation=rules.conversation,
+            branch=rules.branch,
+            turn=turn,
+            call=call,
+            speaker=speaker,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,43 +79,69 @@ class Ask:
     """One generation about to be made; `capped` when an allowance lowered its max_tokens."""
 
     request: Request
+    digest: str
     capped: bool = False
     dropped: Ranges = ()
 
 
 def seen(transcript: Transcript, speaker: str, as_of: int) -> Transcript:
     """What a turn is made from: the first `as_of` messages, and the summaries made for this very turn."""
-    late = [m for m in transcript.messages[as_of:] if m.stands_for and m.as_of == as_of and m.heard_by(speaker)]
+    late = [
+        m for m in transcript.messages[as_of:] if m.stands_for and m.as_of == as_of and m.heard_by(speaker)
+    ]
     return transcript.up_to(as_of).append(*late)
 
 
-async def ask(table: Table, turn: Turn, messages: Transcript, as_of: int, allowance: Allowance = FREE) -> Ask | NeedsSummary:
+async def ask(
+    table: Table, turn: Turn, messages: Transcript, as_of: int, allowance: Allowance
+) -> Ask | NeedsSummary:
     """The request of `turn` over `messages`, fitted; or the range that must be summarised first."""
     profile, rules = table.participants[turn.speaker].profile, table.rules
     card = await table.backend.describe(profile.model)
     bare = bare_request(table, turn, messages, as_of, allowance)
+    if (bare.tools or bare.force) and card.syntax not in SUPPORTED:
+        raise UnsupportedRequest(
+            endpoint="this version",
+            model=profile.model,
+            feature="force" if bare.force else "tools",
+            why=f"its calls are written as {card.syntax}, which no parser here reads",
+            way_out=f"use a model whose calls are {' or '.join(SUPPORTED)}, or ask for the answer as text",
+        )
     capped = bare.sampling is not profile.sampling
-    if turn.view is not None:
-        return Ask(msgspec.structs.replace(bare, lines=turn.view), capped)
 
     def build(dropped: Ranges) -> tuple[Line, ...]:
         return lines_of(table, turn, messages, dropped)
 
-    may_go = droppable(messages.messages, turn.speaker, rules.view.moderator)
-    room = limits(rules.fit, turn.speaker, card.context_window, bare.sampling.max_tokens, card.preamble_tokens)
+    whole = turn.view is not None or isinstance(rules.fit, Fail)
+    may_go = () if whole else droppable(messages.messages, turn.speaker, rules.view.moderator)
+    room = limits(
+        rules.fit, turn.speaker, card.context_window, bare.sampling.max_tokens, card.preamble_tokens
+    )
     fitted = await _fitted(table, bare, room, may_go, build)
     if isinstance(fitted, NeedsSummary):
         return fitted
     if fitted.dropped:
         table.emit(ViewCut(about=bare.about, dropped=fitted.dropped))
-    return Ask(msgspec.structs.replace(bare, lines=fitted.lines), capped, fitted.dropped)
+    request = msgspec.structs.replace(bare, lines=fitted.lines)
+    return Ask(request, request.digest, capped, fitted.dropped)
 
 
 def lines_of(table: Table, turn: Turn, messages: Transcript, dropped: Ranges) -> tuple[Line, ...]:
-    """What the turn's speaker sees of `messages`, less what a fit left out."""
+    """What the turn's speaker sees of `messages`, less what a fit left out; or the view the protocol gave."""
+    if turn.view is not None:
+        return turn.view
     rules = table.rules
     speaker = table.participants[turn.speaker]
-    return view(messages, speaker, table.roster, rules.view, turn.cue, dropped=dropped, marker=rules.fit.marker)
+    return view(
+        messages,
+        speaker,
+        table.roster,
+        rules.view,
+        turn.cue,
+        dropped=dropped,
+        marker=rules.fit.marker,
+        memo=table.memos.setdefault(turn.speaker, {}),
+    )
 
 
 def bare_request(table: Table, turn: Turn, messages: Transcript, as_of: int, allowance: Allowance) -> Request:
@@ -155,7 +189,8 @@ async def _fitted(
     table: Table, bare: Request, room: Limits, may_go: Ranges, build: Callable[[Ranges], tuple[Line, ...]]
 ) -> Fitted | NeedsSummary:
     """Drive the pure fit: measure each view it proposes with the backend's own rendering."""
-    search = fit(table.rules.fit, room, may_go, build, bare.tools)
+    tools = bare.tools if bare.force is None else (*bare.tools, bare.force)
+    search = fit(table.rules.fit, room, may_go, build, tools=tools)
     try:
         lines = next(search)
         while True:

@@ -44,13 +44,26 @@ def refuses(error: BaseException) -> bool:
     return isinstance(error, UnsupportedRequest | ContextOverflow | TemplateError | InvalidInput)
 
 
-async def guarded(cause: Cause, who: str, call: Callable[[], Awaitable[T]]) -> T:
-    """Await code that is not ours; whatever it raises becomes a failure with a cause. Never a silent approval."""
+async def guarded(who: str, call: Callable[[], Awaitable[T]]) -> T:
+    """Await a hook, reader or summariser; what it raises is a `hook_error`, never a silent approval.
+
+    A generation it asked for that failed keeps its own cause.
+    """
     try:
-        return await call()
+        return await contained("hook_error", who, call)
     except (BackendError, UnsupportedRequest, ContextOverflow, TemplateError):
         raise
     except SymposiaError as error:
-        raise BackendError(f"{who}: {error}", cause=cause) from error
-    except Exception as error:  # the conversation boundary: hooks, readers, summarisers and backends are user code
+        raise BackendError(f"{who}: {error}", cause="hook_error") from error
+
+
+async def contained(cause: Cause, who: str, call: Callable[[], Awaitable[T]]) -> T:
+    """Await code that is not ours; an error that is not ours either becomes a failure with a cause."""
+    try:
+        return await call()
+    except SymposiaError:
+        raise
+    except (
+        Exception
+    ) as error:  # the conversation boundary: hooks, readers, summarisers and backends are user code
         raise BackendError(f"{who} raised {type(error).__name__}: {error}", cause=cause) from error

@@ -22,7 +22,7 @@ from symposia.core.transcript import Ref, Transcript
 from . import conversation_file, portal
 from .ask import Ask, ask
 from .holder import Holder, Speaker
-from .moves import Either, FirstThen, Given
+from .moves import Either, FirstThen, Given, Test, as_condition
 from .protocols import RoundRobin, Stop, Turn, TurnProtocol
 from .rebuild import rebuild
 from .rules import Kit
@@ -61,7 +61,7 @@ class Conversation(Holder):
         self,
         turns: int | None = None,
         *,
-        until: StopCondition | None = None,
+        until: StopCondition | Test | None = None,
         first: Speaker | None = None,
         prompt: str | Message | None = None,
         protocol: TurnProtocol | None = None,
@@ -87,7 +87,7 @@ class Conversation(Holder):
                 rule,
                 self.participants,
                 self.transcript,
-                replace(self._rules(), until=_joined(limit, until or self.scenario.until)),
+                replace(self._rules(), until=_joined(limit, as_condition(until) or self.scenario.until)),
                 commit=lambda messages: self._append(*messages),
                 listen=listen,
             )
@@ -98,7 +98,7 @@ class Conversation(Holder):
         self,
         turns: int | None = None,
         *,
-        until: StopCondition | None = None,
+        until: StopCondition | Test | None = None,
         first: Speaker | None = None,
         prompt: str | Message | None = None,
         protocol: TurnProtocol | None = None,
@@ -109,7 +109,7 @@ class Conversation(Holder):
             self.arun(turns, until=until, first=first, prompt=prompt, protocol=protocol, listen=listen)
         )
 
-    async def stream(self, turns: int | None = None, *, until: StopCondition | None = None) -> AsyncIterator[Delta | Message]:
+    async def stream(self, turns: int | None = None, *, until: StopCondition | Test | None = None) -> AsyncIterator[Delta | Message]:
         """Run, giving pieces and messages as they come. Leaving the loop early cancels the turn under way."""
         queue: asyncio.Queue[Delta | Message | None] = asyncio.Queue()
         task = asyncio.ensure_future(self.arun(turns, until=until, listen=queue.put_nowait))

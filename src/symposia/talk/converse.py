@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -13,7 +14,6 @@ from symposia.core.events import (
     ConversationStopped,
     Emit,
     Event,
-    Tally,
     TurnDenied,
     TurnLost,
     TurnTaken,
@@ -22,15 +22,15 @@ from symposia.core.message import Message
 from symposia.core.profile import Participant, check_roster
 from symposia.core.request import Backend
 from symposia.core.transcript import Transcript
-from symposia.core.usage import NOTHING
 
 from .ask import Table
-from .boundary import cause_of, guarded, refuses
+from .boundary import cause_of, contained, refuses
 from .fit import Summarise
 from .hooks import JudgeHook
-from .protocols import Stop, Turn, TurnProtocol, check_step
+from .protocols import Step, Stop, Turn, TurnProtocol, check_step
+from .round import CutRound, cut_round, tally_of
 from .rules import Kit, Outcome, Rules
-from .stop import FREE, Allowance, Cost, Share, conditions
+from .stop import FREE, Allowance, Cost, Share, StopString, conditions
 from .summary import FUNCTION
 from .turn import Taken, take_turn
 
@@ -56,12 +56,23 @@ async def converse(
     Cancelling commits nothing of the round under way.
     """
     check_roster(participants, rules.view.moderator)
-    table = Table({p.name: p for p in participants}, backend, rules, kit, emit)
+    sink = Sink(emit)
+    table = Table({p.name: p for p in participants}, backend, rules, kit, sink)
     check_setting(table)
-    emit(ConversationStarted(about=table.about("", len(transcript)), messages=len(transcript), participants=table.roster))
-    loop = _Loop(table, protocol, transcript)
+    if rules.until is not None and any(isinstance(c, Cost) for c in conditions(rules.until)):
+        check_costs(transcript)
+    emit(
+        ConversationStarted(
+            about=table.about("", len(transcript)), messages=len(transcript), participants=table.roster
+        )
+    )
+    loop = _Loop(table, sink, protocol, transcript)
     stop = await loop.run()
-    emit(ConversationStopped(about=table.about("", len(loop.transcript)), reason=stop.reason, ok=stop.ok, tally=loop.tally))
+    emit(
+        ConversationStopped(
+            about=table.about("", len(loop.transcript)), reason=stop.reason, ok=stop.ok, tally=loop.tally
+        )
+    )
     return Outcome(loop.transcript, stop, loop.tally)
 
 
@@ -71,7 +82,9 @@ def check_setting(table: Table) -> None:
     for participant in table.participants.values():
         if participant.profile.tools:
             names = ", ".join(t.name for t in participant.profile.tools)
-            raise InvalidInput(f"{participant.name} has tools ({names}), but this version runs none; remove them")
+            raise InvalidInput(
+                f"{participant.name} has tools ({names}), but this version runs none; remove them"
+            )
         if participant.profile.sampling.max_tokens < 1:
             raise InvalidInput(f"{participant.name}: max_tokens must be at least 1 for a turn; 0 is a read")
     if isinstance(rules.fit, Summarise) and not rules.fit.by.startswith(FUNCTION):
@@ -81,42 +94,76 @@ def check_setting(table: Table) -> None:
     for hook in kit.hooks:
         if isinstance(hook, JudgeHook):
             table.participant(hook.participant)
+    for condition in conditions(rules.until):
+        if isinstance(condition, StopString) and condition.by is not None:
+            table.participant(condition.by)
     if any(isinstance(c, Cost) for c in conditions(rules.until)):
         unpriced = {p.profile.model for p in table.participants.values()} - set(kit.prices)
         if unpriced:
-            raise InvalidInput(f"a cost limit needs a price for {', '.join(sorted(unpriced))}; add it to prices")
+            raise InvalidInput(
+                f"a cost limit needs a price for {', '.join(sorted(unpriced))}; add it to prices"
+            )
 
 
-def tally_of(transcript: Transcript, elapsed_s: float = 0.0) -> Tally:
-    """What a transcript says was used: turns, denials, and the usage its provenances record."""
-    usage, turns, denied = NOTHING, 0, 0
-    for message in transcript.messages:
-        if message.provenance is not None:
-            usage = usage + message.provenance.usage
-        turns += message.took_turn()
-        denied += message.is_control
-    return Tally(turns=turns, denied=denied, usage=usage, elapsed_s=elapsed_s)
+def check_costs(transcript: Transcript) -> None:
+    """Refuse a cost limit over turns whose cost nobody knows: they would count as free."""
+    for index, message in enumerate(transcript.messages):
+        if message.provenance is not None and message.provenance.usage.cost_usd is None:
+            raise InvalidInput(
+                f"a cost limit needs known costs, but message {index} by {message.author!r} has none"
+            )
+
+
+class Sink:
+    """An `emit` that remembers its first error: a turn's error boundary may not turn it into a failed turn."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._error: BaseException | None = None
+
+    def __call__(self, event: Event) -> None:
+        try:
+            self._emit(event)
+        except BaseException as error:
+            self._error = self._error or error
+            raise
+
+    def check(self) -> None:
+        """Raise what the `emit` raised, if it did: the conversation stops."""
+        if self._error is not None:
+            raise self._error
 
 
 class _Loop:
     """The transcript so far and what it has used; everything else is decided by pure functions of these."""
 
-    def __init__(self, table: Table, protocol: TurnProtocol, transcript: Transcript) -> None:
-        self.table, self.protocol, self.transcript = table, protocol, transcript
+    def __init__(self, table: Table, sink: Sink, protocol: TurnProtocol, transcript: Transcript) -> None:
+        self.table, self.sink, self.protocol, self.transcript = table, sink, protocol, transcript
         self.tally = tally_of(transcript)
         self._began = table.kit.clock.monotonic()
 
     async def run(self) -> Stop:
-        until = self.table.rules.until
         while True:
             self._clock()
-            reason = until.check(self.transcript, self.tally) if until is not None else None
-            if reason is not None:
-                return Stop(reason)
-            step = check_step(self.protocol.next(self.transcript), self.table.roster, self.table.rules.view.moderator)
+            step = self._step()
             if isinstance(step, Stop):
                 return step
             await self._round(step)
+
+    def _step(self) -> Step:
+        """What comes next. `until` is asked before a round, so a cut one is completed even if it holds by now."""
+        until = self.table.rules.until
+        reason = None if until is None else until.check(self.transcript, self.tally)
+        if until is not None and reason is not None:
+            cut = self._cut(self.protocol.next(self.transcript))
+            if cut is None or until.check(cut.before, cut.tally) is not None:
+                return Stop(reason)
+        return check_step(
+            self.protocol.next(self.transcript), self.table.roster, self.table.rules.view.moderator
+        )
+
+    def _cut(self, step: Step) -> CutRound | None:
+        return cut_round(self.protocol, self.transcript, step, self.tally.elapsed_s)
 
     def _clock(self) -> None:
         if self.table.rules.until is not None:
@@ -124,19 +171,22 @@ class _Loop:
             self.tally = msgspec.structs.replace(self.tally, elapsed_s=elapsed)
 
     async def _round(self, turns: tuple[Turn, ...]) -> None:
-        """Play the turns side by side; commit the finished ones in the protocol's order, then raise the first failure."""
-        allowances = [self._allowance(turn, len(turns)) for turn in turns]
+        """Play the turns side by side; commit those that finished in the protocol's order; raise the first failure."""
+        allowances = self._allowances(turns)
         if len(turns) == 1:
-            results: list[Taken | BaseException] = [await self._attempt(turns[0], allowances[0])]
+            results = [await self._attempt(turns[0], allowances[0])]
         else:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._attempt(t, a)) for t, a in zip(turns, allowances, strict=True)]
+                tasks = [
+                    group.create_task(self._attempt(t, a)) for t, a in zip(turns, allowances, strict=True)
+                ]
             results = [task.result() for task in tasks]
+        self.sink.check()
         failures: list[tuple[Turn, SymposiaError]] = []
         for turn, result in zip(turns, results, strict=True):
             if isinstance(result, Taken):
                 self._commit(turn, result)
-            elif isinstance(result, SymposiaError):
+            else:
                 failures.append((turn, result))
         if failures:
             self._fail(failures)
@@ -145,22 +195,24 @@ class _Loop:
         """The turn, or the error it ended with: a value, so that its neighbours finish."""
         transcript = self.transcript
         try:
-            return await guarded("engine_error", turn.speaker, lambda: take_turn(self.table, turn, transcript, allowance))
+            return await contained(
+                "engine_error", turn.speaker, lambda: take_turn(self.table, turn, transcript, allowance)
+            )
         except SymposiaError as error:
             return error
 
-    def _allowance(self, turn: Turn, together: int) -> Allowance:
-        """What the turn may use, decided from what its speaker sees, so that a completed round equals an uncut one."""
+    def _allowances(self, turns: tuple[Turn, ...]) -> list[Allowance]:
+        """What each turn may use; in a cut round, what it could have used in the uncut one."""
         until = self.table.rules.until
-        if until is None or turn.say is not None:
-            return FREE
-        as_of = len(self.transcript) if turn.as_of is None else turn.as_of
-        if as_of >= len(self.transcript):
-            return until.allowance(self.transcript, self.tally, Share(turn.speaker, together))
-        earlier = self.transcript.up_to(as_of)
-        whole = self.protocol.next(earlier)
-        together = len(whole) if isinstance(whole, tuple) else together
-        return until.allowance(earlier, tally_of(earlier, self.tally.elapsed_s), Share(turn.speaker, together))
+        if until is None:
+            return [FREE] * len(turns)
+        cut = self._cut(turns) or CutRound(self.transcript, self.tally, len(turns))
+        return [
+            FREE
+            if turn.say is not None
+            else until.allowance(cut.before, cut.tally, Share(turn.speaker, cut.together))
+            for turn in turns
+        ]
 
     def _commit(self, turn: Turn, taken: Taken) -> None:
         self.transcript = self.transcript.append(*taken.messages)
@@ -180,10 +232,16 @@ class _Loop:
             self.table.emit(TurnLost(about=about, cause=cause_of(error), message=str(error)))
         turn, error = failures[0]
         cause = cause_of(error)
-        self.table.emit(ConversationStopped(about=self.table.about("", at), reason=cause, ok=False, tally=self.tally))
+        counts = Counter(cause_of(e) for _, e in failures)
+        self.tally = msgspec.structs.replace(self.tally, failures=tuple(sorted(counts.items())))
+        self.table.emit(
+            ConversationStopped(about=self.table.about("", at), reason=cause, ok=False, tally=self.tally)
+        )
         if refuses(error):
             raise error
-        raise TurnFailed(str(error), cause=cause, speaker=turn.speaker, turn=at, transcript=self.transcript) from error
+        raise TurnFailed(
+            str(error), cause=cause, speaker=turn.speaker, turn=at, transcript=self.transcript
+        ) from error
 
 
 def _event(table: Table, turn: Turn, taken: Taken, last: Message) -> Event:
@@ -198,5 +256,3 @@ def _event(table: Table, turn: Turn, taken: Taken, last: Message) -> Event:
         receipts=made.receipts if made else (),
         readouts=made.readouts if made else (),
     )
-
-

@@ -49,7 +49,7 @@ class Window(Policy, frozen=True, kw_only=True, tag="window"):
 
 
 class Summarise(Policy, frozen=True, kw_only=True, tag="summarise"):
-    """Replace the oldest turns by a summary made once, by a participant or by `function:NAME`; keep the newest `keep`."""
+    """Replace the oldest turns by a summary, made once by a participant or `function:NAME`; keep the newest `keep`."""
 
     keep: Keep = 4
     by: str
@@ -99,7 +99,9 @@ def limits(policy: Fit, speaker: str, window: int | None, reserve: int, preamble
     return Limits(speaker=speaker, window=min(known) if known else None, reserve=reserve, preamble=preamble)
 
 
-def fit(policy: Fit, limits: Limits, turns: Ranges, build: Build, tools: Sequence[ToolSpec] = ()) -> Measuring:
+def fit(
+    policy: Fit, limits: Limits, turns: Ranges, build: Build, *, tools: Sequence[ToolSpec] = ()
+) -> Measuring:
     """Yield views to measure; return lines that fit, or the range to summarise.
 
     `turns` are the message ranges that may go, oldest first, each with its trail; `build` gives the view without some.
@@ -122,7 +124,11 @@ def fit(policy: Fit, limits: Limits, turns: Ranges, build: Build, tools: Sequenc
             old = turns[: max(len(turns) - policy.keep, 0)]
             if old:
                 return NeedsSummary(
-                    start=old[0][0], stop=old[-1][1], tokens=tokens, limit=room + limits.reserve, reserve=limits.reserve
+                    start=old[0][0],
+                    stop=old[-1][1],
+                    tokens=tokens,
+                    limit=room + limits.reserve,
+                    reserve=limits.reserve,
                 )
     raise overflow(limits, tokens, lines)
 
@@ -155,7 +161,7 @@ def droppable(messages: Sequence[Message], name: str, moderator: str) -> Ranges:
     covered = {i for at in standing.values() for i in range(*(messages[at].stands_for or (0, 0)))}
     ranges: list[tuple[int, int]] = []
     start: int | None = None
-    for index in range(framing_end(messages, moderator), len(messages)):
+    for index in range(framing_end(messages, name, moderator), len(messages)):
         message = messages[index]
         if index in covered or message.stands_for or message.author == "system" or not message.heard_by(name):
             continue
@@ -197,5 +203,9 @@ def overflow(limits: Limits, tokens: int, lines: Sequence[Line]) -> ContextOverf
     if limits.window is None:
         raise InvalidInput("a view without a limit cannot overflow")
     largest = sorted(lines, key=lambda line: len(line.text), reverse=True)[:3]
-    shown = tuple(f"{line.kind} {line.role} of {len(line.text)} characters: {line.text[:40]!r}" for line in largest)
-    return ContextOverflow(tokens=tokens, limit=limits.window, speaker=limits.speaker, reserve=limits.reserve, largest=shown)
+    shown = tuple(
+        f"{line.kind} {line.role} of {len(line.text)} characters: {line.text[:40]!r}" for line in largest
+    )
+    return ContextOverflow(
+        tokens=tokens, limit=limits.window, speaker=limits.speaker, reserve=limits.reserve, largest=shown
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+
 import msgspec
 
 from symposia.core.errors import BackendError, SymposiaError
@@ -9,19 +11,22 @@ from symposia.core.events import GenerationFailed, GenerationFinished, Generatio
 from symposia.core.request import Completion, Delta, Request
 
 from .ask import Table
-from .boundary import cause_of
+from .boundary import cause_of, contained
 from .parse import Parser
 
 REPEATED_ONCE = ("stream_truncated", "bad_response")
 
 
-async def generate(table: Table, request: Request) -> Completion:
-    """One completion; a cut or unreadable stream is asked for once more, whole, with the same seed."""
+async def generate(table: Table, request: Request, digest: str) -> Completion:
+    """One completion; a cut or unreadable stream is asked for once more, whole, with the same seed.
+
+    `digest` is the request's, which its events name.
+    """
     attempt = 1
     while True:
-        table.emit(GenerationStarted(about=request.about, request=request.digest))
+        table.emit(GenerationStarted(about=request.about, request=digest))
         try:
-            completion = await _stream(table, request)
+            completion = await contained("engine_error", "the backend", lambda: _stream(table, request))
         except SymposiaError as error:
             cause = cause_of(error)
             table.emit(GenerationFailed(about=request.about, cause=cause, message=str(error)))
@@ -31,7 +36,9 @@ async def generate(table: Table, request: Request) -> Completion:
                 continue
             raise
         if attempt > 1:
-            usage = msgspec.structs.replace(completion.usage, attempts=completion.usage.attempts + attempt - 1)
+            usage = msgspec.structs.replace(
+                completion.usage, attempts=completion.usage.attempts + attempt - 1
+            )
             completion = msgspec.structs.replace(completion, usage=usage)
         completion = _priced(table, request.model, completion)
         table.emit(GenerationFinished(about=request.about, completion=completion))
@@ -39,21 +46,31 @@ async def generate(table: Table, request: Request) -> Completion:
 
 
 async def _stream(table: Table, request: Request) -> Completion:
+    """The completion at the end of the stream. Every exit closes the stream, and with it the generation."""
     listen = table.kit.listen
     parser: Parser | None = None
+    completion: Completion | None = None
     stream = table.backend.generate(request)
-    async for item in stream:
-        if isinstance(item, Completion):
-            if listen is not None and parser is not None:
-                for piece in parser.close()[0]:
+    try:
+        async for item in stream:
+            if completion is not None:
+                raise BackendError("the stream went on after its completion", cause="bad_response")
+            if isinstance(item, Completion):
+                completion = item
+            elif listen is not None:
+                parser = parser or Parser(opens_thinking=_opens(item))
+                raw = item.phase == "answer" or bool(item.token_ids)
+                for piece in parser.feed(item.text) if raw else (item,):
                     listen(request.about, piece)
-            return item
-        if listen is not None:
-            parser = parser or Parser(opens_thinking=_opens(item))
-            raw = item.phase == "answer" or bool(item.token_ids)
-            for piece in parser.feed(item.text) if raw else (item,):
-                listen(request.about, piece)
-    raise BackendError("the stream ended without a completion", cause="stream_truncated")
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
+    if completion is None:
+        raise BackendError("the stream ended without a completion", cause="stream_truncated")
+    if listen is not None and parser is not None:
+        for piece in parser.close()[0]:
+            listen(request.about, piece)
+    return completion
 
 
 def _opens(first: Delta) -> bool:

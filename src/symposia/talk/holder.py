@@ -55,7 +55,7 @@ class Holder:
             scenario = msgspec.structs.replace(scenario, protocol=protocol)
         else:
             self.live_protocol = protocol
-        self.scenario = check_scenario(scenario)
+        self.scenario = check_scenario(self._canonical(scenario))
         self.id = self.scenario.conversation_id
         self.scenario = self._dated(self.scenario)
         self.transcript = self.scenario.start() if transcript is None else transcript
@@ -79,6 +79,10 @@ class Holder:
         if not isinstance(model, str):
             raise InvalidInput(f"expected a model address for {name!r}; got {type(model).__name__}")
         return model
+
+    @staticmethod
+    def _canonical(scenario: Scenario) -> Scenario:
+        return scenario
 
     @staticmethod
     def _dated(scenario: Scenario) -> Scenario:
@@ -192,7 +196,7 @@ class Holder:
             if field not in Scenario.__struct_fields__:
                 raise UnknownName("scenario field", field, Scenario.__struct_fields__)
         other = self._copy()
-        other.scenario = check_scenario(msgspec.structs.replace(self.scenario, **changes))
+        other.scenario = check_scenario(self._canonical(msgspec.structs.replace(self.scenario, **changes)))
         if "protocol" in changes:
             other.live_protocol = None
         return other

@@ -116,7 +116,9 @@ class JudgeHook(SavedHook, frozen=True, kw_only=True, tag="judge"):
                 return Approve()
             if last == self.deny:
                 return Deny(f"{self.participant} answered {self.deny}")
-        raise InvalidInput(f"{self.participant} answered {reply!r}; expected {self.allow} or {self.deny} on the last line")
+        raise InvalidInput(
+            f"{self.participant} answered {reply!r}; expected {self.allow} or {self.deny} on the last line"
+        )
 
 
 SavedHooks = MaxWords | Forbid | JudgeHook

@@ -37,7 +37,9 @@ class Moderated(Rule, frozen=True, kw_only=True, tag="moderated"):
             raise InvalidInput(f"moderated: {self.moderator!r} chooses and cannot be among the speakers")
         folded = [s.casefold() for s in self.speakers]
         if len(set(folded)) != len(folded) or (self.may_stop and STOP in folded):
-            raise InvalidInput(f"moderated: speakers must differ by more than case, and none may be called {STOP!r}")
+            raise InvalidInput(
+                f"moderated: speakers must differ by more than case, and none may be called {STOP!r}"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,14 +76,16 @@ class Moderated(Rule, frozen=True, kw_only=True, tag="moderated"):
                 key, _, name = "".join(last).partition(":")
                 return self._known(name) if key.strip().casefold() == "next" else None
             case "force":
-                calls = [p for p in message.parts if isinstance(p, ToolCall) and p.name == TOOL and not p.error]
+                calls = [
+                    p for p in message.parts if isinstance(p, ToolCall) and p.name == TOOL and not p.error
+                ]
                 return self._known(str(calls[0].arguments.get("name", ""))) if len(calls) == 1 else None
             case "choices":
                 scores = next((p for p in message.parts if isinstance(p, Scores)), None)
-                if scores is None or not scores.choices:
-                    return None
-                best = max(range(len(scores.choices)), key=scores.logprobs.__getitem__)
-                return self._known(scores.choices[best])
+                best = max(scores.logprobs, default=None) if scores else None
+                if scores is None or best is None or scores.logprobs.count(best) > 1:
+                    return None  # a tie is no choice
+                return self._known(scores.choices[scores.logprobs.index(best)])
 
     def _known(self, name: str) -> str | None:
         folded = name.strip().casefold()
@@ -97,7 +101,11 @@ class Moderated(Rule, frozen=True, kw_only=True, tag="moderated"):
         how = f"End with a line `NEXT: name`, where name is one of: {names}."
         cue = self.ask if self.by != "text" else f"{self.ask} {how}"
         if again:
-            cue = f"That could not be read. {cue}" if self.by == "text" else f"That could not be read; the names are: {names}. {cue}"
+            cue = (
+                f"That could not be read. {cue}"
+                if self.by == "text"
+                else f"That could not be read; the names are: {names}. {cue}"
+            )
         return Turn(
             speaker=self.moderator,
             cue=cue,

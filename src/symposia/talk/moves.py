@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from symposia.core.events import Tally
 from symposia.core.transcript import Transcript
 
 from .protocols import Step, Stop, Turn, TurnProtocol
-from .stop import Allowance, Share, StopCondition
+from .stop import FREE, Allowance, Share, StopCondition
+
+Test = Callable[[Transcript, Tally], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,33 @@ class Either:
     a: StopCondition
     b: StopCondition
 
+    @property
+    def inner(self) -> tuple[StopCondition, ...]:
+        """Both of them."""
+        return self.a, self.b
+
     def check(self, transcript: Transcript, tally: Tally) -> str | None:
         return self.a.check(transcript, tally) or self.b.check(transcript, tally)
 
     def allowance(self, transcript: Transcript, tally: Tally, share: Share) -> Allowance:
         return self.a.allowance(transcript, tally, share) & self.b.allowance(transcript, tally, share)
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A plain function as a stop condition: it gives the reason to stop, or None. Live, so no file can hold it."""
+
+    test: Test
+
+    def check(self, transcript: Transcript, tally: Tally) -> str | None:
+        return self.test(transcript, tally)
+
+    def allowance(self, transcript: Transcript, tally: Tally, share: Share) -> Allowance:
+        return FREE
+
+
+def as_condition(until: StopCondition | Test | None) -> StopCondition | None:
+    """A condition as it is; a function as `When`."""
+    if until is None or not inspect.isroutine(until):
+        return until  # type: ignore[return-value]  # what is no function is a condition
+    return When(until)

@@ -105,7 +105,9 @@ class Parser:
         at = self._held.find(END_CALL)
         if at < 0 and not final:
             return
-        body, self._held = (self._held[:at], self._held[at + len(END_CALL) :]) if at >= 0 else (self._held, "")
+        body, self._held = (
+            (self._held[:at], self._held[at + len(END_CALL) :]) if at >= 0 else (self._held, "")
+        )
         self._found.append(read_call(body, len(self._found), closed=at >= 0))
         self._state, self._fresh = "answering", True
         yield Delta(text=body.strip(), phase="tool")
@@ -126,10 +128,16 @@ def read_call(body: str, index: int, *, closed: bool = True) -> ToolCall:
         arguments = call.arguments
         if isinstance(arguments, str):  # some models encode the arguments twice
             arguments = msgspec.json.decode(arguments)
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        return ToolCall(id=name, name="", error=f"expected JSON with name and arguments; got {body.strip()[:200]!r} ({error})")
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        return ToolCall(
+            id=name,
+            name="",
+            error=f"expected JSON with name and arguments; got {body.strip()[:200]!r} ({error})",
+        )
     if not isinstance(arguments, dict):
-        return ToolCall(id=name, name=call.name, error=f"expected an object of arguments; got {type(arguments).__name__}")
+        return ToolCall(
+            id=name, name=call.name, error=f"expected an object of arguments; got {type(arguments).__name__}"
+        )
     return ToolCall(id=name, name=call.name, arguments=arguments)
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from symposia.core.errors import ConversationBusy
 
 T = TypeVar("T")
+LET_GO_S = 10.0
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
@@ -21,20 +22,24 @@ def call(coroutine: Coroutine[Any, Any, T]) -> T:
     loop = _running()
     if threading.current_thread() is _thread:
         coroutine.close()
-        raise ConversationBusy("a synchronous call was made from inside the loop thread; await its async twin (a…) instead")
-    future: Future[T] = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        raise ConversationBusy(
+            "a synchronous call was made from inside the loop thread; await its async twin (a…) instead"
+        )
+    ended = threading.Event()
+    future: Future[T] = asyncio.run_coroutine_threadsafe(_until_ended(coroutine, ended), loop)
     try:
         return future.result()
     except KeyboardInterrupt:
         future.cancel()
-        asyncio.run_coroutine_threadsafe(_settled(), loop).result(timeout=10)
+        ended.wait(LET_GO_S)
         raise
 
 
-async def _settled() -> None:
-    """Give a cancelled task the turns of the loop it needs to unwind."""
-    for _ in range(3):
-        await asyncio.sleep(0)
+async def _until_ended(coroutine: Coroutine[Any, Any, T], ended: threading.Event) -> T:
+    try:
+        return await coroutine
+    finally:
+        ended.set()
 
 
 def _running() -> asyncio.AbstractEventLoop:

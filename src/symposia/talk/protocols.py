@@ -98,7 +98,9 @@ class RoundRobin(Rule, frozen=True, kw_only=True, tag="round_robin"):
     def __post_init__(self) -> None:
         _distinct(self.speakers)
         if self.first is not None and self.first not in self.speakers:
-            raise InvalidInput(f"round_robin: first is {self.first!r}; expected one of {', '.join(self.speakers)}")
+            raise InvalidInput(
+                f"round_robin: first is {self.first!r}; expected one of {', '.join(self.speakers)}"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -109,7 +111,12 @@ class RoundRobin(Rule, frozen=True, kw_only=True, tag="round_robin"):
             return Stop(f"round_robin: {self.turns} turns")
         newest = next((m.author for m in reversed(transcript.messages) if _spoke(m, self.speakers)), None)
         speaker = (self.first or self.speakers[0]) if newest is None else self._after(newest)
-        return (Turn(speaker=speaker, audience=frozenset({self._after(speaker)}) if self.audience == "next" else None),)
+        return (
+            Turn(
+                speaker=speaker,
+                audience=frozenset({self._after(speaker)}) if self.audience == "next" else None,
+            ),
+        )
 
     def _after(self, name: str) -> str:
         return self.speakers[(self.speakers.index(name) + 1) % len(self.speakers)]

@@ -14,6 +14,7 @@ from symposia.core.transcript import Ref, Transcript
 from .ask import Table, bare_request, lines_of, seen
 from .protocols import Turn
 from .stop import Allowance
+from .summary import summary_request
 
 
 def rebuild(table: Table, transcript: Transcript, ref: Ref) -> Request:
@@ -25,13 +26,24 @@ def rebuild(table: Table, transcript: Transcript, ref: Ref) -> Request:
     index = transcript.index(ref)
     message = transcript[index]
     made = message.provenance
-    if made is None or message.as_of is None or message.stands_for is not None:
-        raise InvalidInput(f"message {index} by {message.author!r} is {message.origin}: no turn's request made it")
+    if made is None or message.as_of is None:
+        raise InvalidInput(f"message {index} by {message.author!r} is {message.origin}: no request made it")
+    if message.stands_for is not None:
+        (reader,) = message.audience or ("",)
+        before = seen(transcript.up_to(index), reader, message.as_of)
+        return summary_request(table, reader, before, message.stands_for, message.as_of)
     asked = made.asked
     if asked.own_view:
-        raise InvalidInput(f"message {index} was made from a view its protocol gave, which no transcript stores")
+        raise InvalidInput(
+            f"message {index} was made from a view its protocol gave, which no transcript stores"
+        )
     turn = Turn(
-        speaker=message.author, cue=made.cue, tools=asked.tools, force=asked.force, choices=asked.choices, as_of=message.as_of
+        speaker=message.author,
+        cue=made.cue,
+        tools=asked.tools,
+        force=asked.force,
+        choices=asked.choices,
+        as_of=message.as_of,
     )
     table = replace(table, rules=replace(table.rules, captures=asked.captures, logprobs=asked.logprobs))
     messages = seen(transcript.up_to(index), turn.speaker, message.as_of)

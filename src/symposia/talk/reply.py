@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from symposia.core.errors import BackendError
-from symposia.core.message import Asked, Audience, Message, Part, Provenance, Reasoning, Scores, Signal, Text, ToolCall, ToolResult
+from symposia.core.message import (
+    Asked,
+    Audience,
+    Message,
+    Part,
+    Provenance,
+    Reasoning,
+    Scores,
+    Signal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from symposia.core.request import Completion, Request
 
 from .ask import Ask
@@ -62,7 +74,9 @@ def check_reply(reply: Reply, completion: Completion, rules: Rules) -> None:
     if reply.discard or completion.scores is not None:
         return
     if completion.finish_reason == "length" and rules.on_length == "fail":
-        raise BackendError("the reply was cut by max_tokens; raise it, or keep cut replies (on_length)", cause="length")
+        raise BackendError(
+            "the reply was cut by max_tokens; raise it, or keep cut replies (on_length)", cause="length"
+        )
     if says:
         return
     if completion.finish_reason == "refusal":
@@ -72,15 +86,20 @@ def check_reply(reply: Reply, completion: Completion, rules: Rules) -> None:
     if rules.on_empty == "fail":
         thought = any(isinstance(p, Reasoning) for p in reply.parts)
         why = "only reasoning came" if thought else "no text came"
-        raise BackendError(f"{why} ({completion.finish_reason}); raise max_tokens or allow it (on_empty)", cause="empty_reply")
+        raise BackendError(
+            f"{why} ({completion.finish_reason}); raise max_tokens or allow it (on_empty)",
+            cause="empty_reply",
+        )
 
 
-def messages_of(turn: Turn, reply: Reply, as_of: int, provenance: Provenance, completion: Completion) -> tuple[Message, ...]:
+def messages_of(
+    turn: Turn, reply: Reply, as_of: int, provenance: Provenance, completion: Completion
+) -> tuple[Message, ...]:
     """The messages a reply commits: one, or a forced call with its acknowledgement."""
     if completion.scores is not None:
         scores = Scores(turn.choices, completion.scores.logprobs)
         return (_sampled(turn.speaker, (scores,), turn.audience, as_of, provenance),)
-    if turn.force is not None:
+    if turn.force is not None and any(isinstance(p, ToolCall) for p in reply.parts):
         return _forced(turn, reply, as_of, provenance)
     return (_sampled(turn.speaker, (*reply.parts, *reply.signals), turn.audience, as_of, provenance),)
 
@@ -88,20 +107,27 @@ def messages_of(turn: Turn, reply: Reply, as_of: int, provenance: Provenance, co
 def _forced(turn: Turn, reply: Reply, as_of: int, provenance: Provenance) -> tuple[Message, ...]:
     """A forced call and its results; `as_of` on the last result marks that the trail ends the turn."""
     calls = [p for p in reply.parts if isinstance(p, ToolCall)]
-    if not calls:
-        raise BackendError(f"expected a call of {turn.force.name if turn.force else '?'}; got text", cause="bad_response")
     results: tuple[Part, ...] = tuple(
         ToolResult(id=c.id, name=c.name, text=c.error or "noted", error=bool(c.error)) for c in calls
     )
     to_self = frozenset({turn.speaker})
     call = Message(
-        author=turn.speaker, parts=reply.parts, audience=to_self, origin="sampled", provenance=provenance, as_of=as_of
+        author=turn.speaker,
+        parts=reply.parts,
+        audience=to_self,
+        origin="sampled",
+        provenance=provenance,
+        as_of=as_of,
     )
     return call, Message(author="tool", parts=results, audience=to_self, origin="scripted", as_of=as_of)
 
 
-def _sampled(author: str, parts: tuple[Part, ...], audience: Audience, as_of: int, provenance: Provenance) -> Message:
-    return Message(author=author, parts=parts, audience=audience, origin="sampled", provenance=provenance, as_of=as_of)
+def _sampled(
+    author: str, parts: tuple[Part, ...], audience: Audience, as_of: int, provenance: Provenance
+) -> Message:
+    return Message(
+        author=author, parts=parts, audience=audience, origin="sampled", provenance=provenance, as_of=as_of
+    )
 
 
 def provenance_of(asked: Ask, turn: Turn, profile: str, completion: Completion, reply: Reply) -> Provenance:
@@ -109,7 +135,7 @@ def provenance_of(asked: Ask, turn: Turn, profile: str, completion: Completion, 
     changed = bool(reply.notes)
     return Provenance(
         profile=profile,
-        request=asked.request.digest,
+        request=asked.digest,
         completions=(completion.digest,),
         seed=asked.request.seed,
         cue=turn.cue,

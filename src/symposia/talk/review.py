@@ -13,8 +13,8 @@ from symposia.core.message import NOBODY, Message, Signal
 from symposia.core.transcript import Transcript
 from symposia.core.usage import Usage
 
-from .ask import Table
 from .aside import Aside
+from .ask import Table
 from .boundary import guarded
 from .hooks import Approve, Decision, Deny, Draft, Edit, Hook, hook_name, reviewed
 
@@ -25,8 +25,15 @@ async def review(table: Table, message: Message, transcript: Transcript) -> tupl
     about = table.about(message.author, message.as_of or 0)
     for hook in table.kit.hooks:
         draft = Draft(message, transcript, message.author, aside.ask)
-        decision = await guarded("hook_error", f"hook {hook_name(hook)}", partial(reviewed, hook, draft))
-        table.emit(HookDecided(about=about, hook=hook_name(hook), decision=type(decision).__name__.lower(), note=_note(decision)))
+        decision = await guarded(f"hook {hook_name(hook)}", partial(reviewed, hook, draft))
+        table.emit(
+            HookDecided(
+                about=about,
+                hook=hook_name(hook),
+                decision=type(decision).__name__.lower(),
+                note=_note(decision),
+            )
+        )
         match decision:
             case Deny(note=note):
                 why = f"{hook_name(hook)}: {note}" if note else hook_name(hook)
@@ -54,6 +61,9 @@ def _edited(message: Message, edited: Message, hook: Hook) -> Message:
     if made is None:
         raise BackendError("a draft has no provenance to edit", cause="hook_error")
     provenance = msgspec.structs.replace(
-        made, edited_by=(*made.edited_by, hook_name(hook)), original=made.original or made.completions[-1], token_ids=()
+        made,
+        edited_by=(*made.edited_by, hook_name(hook)),
+        original=made.original or made.completions[-1],
+        token_ids=(),
     )
     return msgspec.structs.replace(message, parts=edited.parts, provenance=provenance)

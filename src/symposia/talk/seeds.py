@@ -10,8 +10,8 @@ import msgspec
 SeedKey = tuple[int | str, ...]
 
 
-def turn_seed(seed_key: SeedKey, turn: int, speaker: str, call: int = 0) -> int:
-    """First 8 bytes of sha256 of the JSON array `[*seed_key, turn, speaker]` (`call` added when > 0), top bit cleared."""
+def turn_seed(seed_key: SeedKey, turn: int, speaker: str, *, call: int = 0) -> int:
+    """First 8 bytes of sha256 of the JSON array `[*seed_key, turn, speaker]` (and `call` when > 0), top bit cleared."""
     parts: list[int | str] = [*seed_key, turn, speaker]
     if call:
         parts.append(call)

@@ -46,6 +46,11 @@ class Capped:
     max_tokens: int
     until: StopCondition | None = None
 
+    @property
+    def inner(self) -> tuple[StopCondition, ...]:
+        """The condition it caps."""
+        return () if self.until is None else (self.until,)
+
     def check(self, transcript: Transcript, tally: Tally) -> str | None:
         return None if self.until is None else self.until.check(transcript, tally)
 
@@ -126,7 +131,9 @@ class Session:
                     listen(message)
 
         kit = self.kit if listen is None else replace(self.kit, listen=lambda about, delta: listen(delta))
-        return await converse(protocol, seated, self.backend, transcript=transcript, emit=emit, rules=rules, kit=kit)
+        return await converse(
+            protocol, seated, self.backend, transcript=transcript, emit=emit, rules=rules, kit=kit
+        )
 
     def _know(self, participants: Sequence[Participant]) -> None:
         for participant in participants:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, runtime_checkable
 
 from msgspec import Meta
 
@@ -50,6 +50,16 @@ class StopCondition(Protocol):
 
     def allowance(self, transcript: Transcript, tally: Tally, share: Share) -> Allowance:
         """What the turn of `share.speaker` may use."""
+        ...
+
+
+@runtime_checkable
+class Compound(Protocol):
+    """A condition made of others, which checks before a run must see."""
+
+    @property
+    def inner(self) -> tuple[StopCondition, ...]:
+        """The conditions it is made of."""
         ...
 
 
@@ -139,7 +149,7 @@ class StopString(Condition, frozen=True, kw_only=True, tag="stop_string"):
     def check(self, transcript: Transcript, tally: Tally) -> str | None:
         wanted = [(s, s.casefold() if self.ignore_case else s) for s in self.strings]
         for message in transcript.messages:
-            if message.origin != "sampled" or (self.by is not None and message.author != self.by):
+            if message.origin != "sampled" or not message.is_turn() or self.by not in (None, message.author):
                 continue
             text = message.text.casefold() if self.ignore_case else message.text
             for string, needle in wanted:
@@ -165,7 +175,12 @@ class Cost(Condition, frozen=True, tag="cost"):
 class AnyOf(Condition, frozen=True, tag="any"):
     """Stops when one holds; a turn gets the smallest allowance and all strings."""
 
-    any: tuple[Until, ...]
+    any: Annotated[tuple[Until, ...], Meta(min_length=1)]
+
+    @property
+    def inner(self) -> tuple[StopCondition, ...]:
+        """The conditions it is made of."""
+        return self.any
 
     def check(self, transcript: Transcript, tally: Tally) -> str | None:
         return next((reason for c in self.any if (reason := c.check(transcript, tally))), None)
@@ -180,11 +195,16 @@ class AnyOf(Condition, frozen=True, tag="any"):
 class AllOf(Condition, frozen=True, tag="all"):
     """Stops when all hold; limits a turn only when all but one hold already."""
 
-    all: tuple[Until, ...]
+    all: Annotated[tuple[Until, ...], Meta(min_length=1)]
+
+    @property
+    def inner(self) -> tuple[StopCondition, ...]:
+        """The conditions it is made of."""
+        return self.all
 
     def check(self, transcript: Transcript, tally: Tally) -> str | None:
         reasons = [c.check(transcript, tally) for c in self.all]
-        return " and ".join(r for r in reasons if r) if reasons and all(reasons) else None
+        return " and ".join(r for r in reasons if r) if all(reasons) else None
 
     def allowance(self, transcript: Transcript, tally: Tally, share: Share) -> Allowance:
         open_ones = [c for c in self.all if c.check(transcript, tally) is None]
@@ -196,13 +216,13 @@ Until = Turns | Tokens | TokenBudget | Elapsed | StopString | Cost | AnyOf | All
 
 def conditions(until: StopCondition | None) -> tuple[StopCondition, ...]:
     """Every condition inside `until`, itself included."""
-    if isinstance(until, AnyOf | AllOf):
-        inner = until.any if isinstance(until, AnyOf) else until.all
-        return (until, *(c for member in inner for c in conditions(member)))
-    return () if until is None else (until,)
+    if until is None:
+        return ()
+    inner = until.inner if isinstance(until, Compound) else ()
+    return (until, *(c for member in inner for c in conditions(member)))
 
 
-def _members(condition: Condition, kind: type[AnyOf] | type[AllOf]) -> tuple[Until, ...]:
+def _members(condition: Condition, kind: type[AnyOf | AllOf]) -> tuple[Until, ...]:
     if isinstance(condition, AnyOf) and kind is AnyOf:
         return condition.any
     if isinstance(condition, AllOf) and kind is AllOf:

@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
-from symposia.core.errors import InvalidInput
+from collections.abc import Sequence
+
+from symposia.core.errors import BackendError, InvalidInput
 from symposia.core.events import SummaryMade
 from symposia.core.message import Message, Provenance, Text
+from symposia.core.request import Completion, Request
 from symposia.core.transcript import Transcript
 
+from .aside import aside_request
 from .ask import Table
-from .aside import Aside
 from .boundary import guarded
 from .fit import NeedsSummary, Summarise, summary_range
+from .generate import generate
+from .reply import read_reply
+from .view import summaries
 
 FUNCTION = "function:"
 
 
-async def summarise(table: Table, speaker: str, messages: Transcript, needs: NeedsSummary, as_of: int) -> Message:
+async def summarise(
+    table: Table, speaker: str, messages: Transcript, needs: NeedsSummary, as_of: int
+) -> Message:
     """A message only `speaker` sees, by the moderator, standing for the range asked for and older summaries' ranges."""
-    policy = table.rules.fit
-    if not isinstance(policy, Summarise):
-        raise InvalidInput("only the summarise policy makes summaries")
+    policy = summaries_policy(table)
     start, stop = summary_range(messages.messages, speaker, needs)
-    old = [m for m in messages.messages[start:stop] if m.heard_by(speaker) and m.text]
-    moderator = table.rules.view.moderator
-    aside = Aside(table, "summary", as_of)
+    provenance: Provenance | None = None
     if policy.by.startswith(FUNCTION):
         make = table.summariser(policy.by.removeprefix(FUNCTION))
-        text = await guarded("hook_error", f"summariser {policy.by}", lambda: make(old, policy.words))
+        old = to_tell(messages.messages, speaker, start, stop)
+        text = await guarded(f"summariser {policy.by}", lambda: make(old, policy.words))
     else:
-        told = "\n".join(f"{m.author}: {m.text}" for m in old)
-        text = await aside.ask(policy.by, f"Summarise this conversation in at most {policy.words} words.\n\n{told}")
+        request = summary_request(table, speaker, messages, (start, stop), as_of)
+        digest = request.digest
+        completion = await generate(table, request, digest)
+        text = read_reply(completion, request, None).text
+        provenance = _provenance(table.profile_digest(policy.by), request, digest, completion)
+    if not text.strip():
+        raise BackendError(
+            f"{policy.by} gave no text for the summary of messages {start} to {stop}", cause="empty_reply"
+        )
     message = Message(
-        author=moderator,
+        author=table.rules.view.moderator,
         parts=(Text(text),),
         audience=frozenset({speaker}),
-        origin="sampled",
-        provenance=_provenance(table, policy, aside),
+        origin="scripted" if provenance is None else "sampled",
+        provenance=provenance,
         as_of=as_of,
         stands_for=(start, stop),
     )
@@ -43,8 +55,46 @@ async def summarise(table: Table, speaker: str, messages: Transcript, needs: Nee
     return message
 
 
-def _provenance(table: Table, policy: Summarise, aside: Aside) -> Provenance:
-    profile = "" if policy.by.startswith(FUNCTION) else table.profile_digest(policy.by)
+def summary_request(
+    table: Table, speaker: str, messages: Transcript, stands_for: tuple[int, int], as_of: int
+) -> Request:
+    """The request for a summary of a range, as `speaker` sees it."""
+    policy = summaries_policy(table)
+    told = "\n".join(f"{m.author}: {m.text}" for m in to_tell(messages.messages, speaker, *stands_for))
+    ask = f"Summarise this conversation in at most {policy.words} words.\n\n{told}"
+    return aside_request(table, "summary", as_of, policy.by, ask)
+
+
+def summaries_policy(table: Table) -> Summarise:
+    """The table's fit policy, which must be the one that makes summaries."""
+    if not isinstance(table.rules.fit, Summarise):
+        raise InvalidInput(f"only the summarise policy makes summaries; this one is {table.rules.fit!r}")
+    return table.rules.fit
+
+
+def to_tell(messages: Sequence[Message], name: str, start: int, stop: int) -> list[Message]:
+    """What a summary is made from: `name`'s messages in the range, an older summary in the place of what it covers."""
+    older = summaries(messages, name)
+    covered = {i for at in older.values() for i in range(*(messages[at].stands_for or (0, 0)))}
+    told: list[Message] = []
+    for index in range(start, stop):
+        if index in older:
+            told.append(messages[older[index]])
+        message = messages[index]
+        if index not in covered and not message.stands_for and message.heard_by(name) and message.text:
+            told.append(message)
+    return told
+
+
+def _provenance(profile: str, request: Request, digest: str, completion: Completion) -> Provenance:
     return Provenance(
-        profile=profile, request="", completions=aside.completions, seed=0, cue="", usage=aside.usage, finish_reason="stop"
+        profile=profile,
+        request=digest,
+        completions=(completion.digest,),
+        seed=request.seed,
+        cue="",
+        usage=completion.usage,
+        finish_reason=completion.finish_reason,
+        interventions=request.interventions,
+        receipts=completion.receipts,
     )

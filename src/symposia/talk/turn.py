@@ -37,10 +37,16 @@ async def take_turn(table: Table, turn: Turn, transcript: Transcript, allowance:
     """Play `turn` on `transcript`. Raises what the backend, the fit or a hook raised; then nothing is committed."""
     as_of = len(transcript) if turn.as_of is None else turn.as_of
     if turn.say is not None:
-        said = Message(author=turn.speaker, parts=(Text(turn.say),), audience=turn.audience, origin="scripted", as_of=as_of)
+        said = Message(
+            author=turn.speaker,
+            parts=(Text(turn.say),),
+            audience=turn.audience,
+            origin="scripted",
+            as_of=as_of,
+        )
         return Taken((said,))
     asked, summaries = await _asked(table, turn, seen(transcript, turn.speaker, as_of), as_of, allowance)
-    completion = await generate(table, asked.request)
+    completion = await generate(table, asked.request, asked.digest)
     taken = await _finish(table, turn, asked, completion, transcript)
     spent = sum((m.provenance.usage for m in summaries if m.provenance), taken.usage)
     return Taken((*summaries, *taken.messages), spent)
@@ -54,14 +60,18 @@ async def _asked(
     asked = await ask(table, turn, messages, as_of, allowance)
     while isinstance(asked, NeedsSummary):
         if len(made) == MOST_SUMMARIES:
-            raise ContextOverflow(tokens=asked.tokens, limit=asked.limit, speaker=turn.speaker, reserve=asked.reserve)
+            raise ContextOverflow(
+                tokens=asked.tokens, limit=asked.limit, speaker=turn.speaker, reserve=asked.reserve
+            )
         made.append(await summarise(table, turn.speaker, messages, asked, as_of))
         messages = messages.append(made[-1])
         asked = await ask(table, turn, messages, as_of, allowance)
     return asked, tuple(made)
 
 
-async def _finish(table: Table, turn: Turn, asked: Ask, completion: Completion, transcript: Transcript) -> Taken:
+async def _finish(
+    table: Table, turn: Turn, asked: Ask, completion: Completion, transcript: Transcript
+) -> Taken:
     """Parse, read and review the reply; give what is committed."""
     request = asked.request
     reader = table.kit.readers.get(turn.speaker)
@@ -69,7 +79,7 @@ async def _finish(table: Table, turn: Turn, asked: Ask, completion: Completion, 
     async def read() -> Reply:
         return read_reply(completion, request, reader)
 
-    reply = await guarded("hook_error", f"the reader of {turn.speaker}", read)
+    reply = await guarded(f"the reader of {turn.speaker}", read)
     check_reply(reply, completion, table.rules)
     provenance = provenance_of(asked, turn, table.profile_digest(turn.speaker), completion, reply)
     messages = messages_of(turn, reply, request.turn, provenance, completion)
@@ -82,5 +92,7 @@ async def _finish(table: Table, turn: Turn, asked: Ask, completion: Completion, 
         return Taken((message,), completion.usage)
     usage = completion.usage + asides
     if message.provenance is not None:
-        message = msgspec.structs.replace(message, provenance=msgspec.structs.replace(message.provenance, usage=usage))
+        message = msgspec.structs.replace(
+            message, provenance=msgspec.structs.replace(message.provenance, usage=usage)
+        )
     return Taken((message,), usage)

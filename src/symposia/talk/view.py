@@ -8,8 +8,9 @@ the next.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 from symposia.core.lines import OPENER, Line, LineKind, Segment, markup
@@ -20,7 +21,10 @@ from symposia.core.transcript import Transcript
 from symposia.core.value import Value
 
 BLANK = "\n\n"
+_BREAKS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
 Ranges = tuple[tuple[int, int], ...]
+Memo = dict[tuple[int, int, str], tuple[Message, tuple[Line, ...]]]
+"""Lines already made, by the message's identity, index and kind; of one participant, roster and rules."""
 
 
 class ViewRules(Value, frozen=True, kw_only=True):
@@ -49,14 +53,16 @@ def view(
     *,
     dropped: Ranges = (),
     marker: str = "",
+    memo: Memo | None = None,
 ) -> tuple[Line, ...]:
     """The lines `participant` sees of the first `as_of` messages, with `cue` as the newest.
 
     `dropped` message ranges are left out (a fit policy's decision), with `marker` in the place of the first.
+    `memo` carries lines from one turn's view to the next; it changes no result.
     """
     messages = transcript.messages if as_of is None else transcript.messages[:as_of]
-    eyes = _Eyes(participant, roster, rules)
-    head = framing_end(messages, rules.moderator, only_system=True)
+    eyes = _Eyes(participant, roster, rules, {} if memo is None else memo)
+    head = framing_end(messages, participant.name, rules.moderator, only_system=True)
     lines = [*eyes.system_line(messages[:head]), *eyes.private_lines()]
     lines += eyes.transcript_lines(messages, head, dropped, marker)
     if cue:
@@ -64,22 +70,27 @@ def view(
     return tuple(_with_openers(lines, rules))
 
 
-def framing_end(messages: Sequence[Message], moderator: str, *, only_system: bool = False) -> int:
-    """How many leading messages are framing: given by `system`, then, unless `only_system`, by the moderator."""
+def framing_end(messages: Sequence[Message], name: str, moderator: str, *, only_system: bool = False) -> int:
+    """How many leading messages are framing: given by `system`, then, unless `only_system`, by the moderator.
+
+    Messages `name` cannot see do not count: they change nothing.
+    """
     authors = {"system"} if only_system else {"system", moderator}
     for index, message in enumerate(messages):
-        if message.author not in authors or message.origin != "given" or message.is_control:
+        if message.heard_by(name) and (message.author not in authors or message.origin != "given"):
             return index
     return len(messages)
 
 
 def summaries(messages: Sequence[Message], name: str) -> dict[int, int]:
     """Index of the message each visible, not superseded summary of `name` begins to stand for: {start: index}."""
-    seen = [(i, m.stands_for) for i, m in enumerate(messages) if m.stands_for is not None and m.heard_by(name)]
+    seen = [
+        (i, m.stands_for) for i, m in enumerate(messages) if m.stands_for is not None and m.heard_by(name)
+    ]
     current: dict[int, int] = {}
     for at, (index, (start, stop)) in enumerate(seen):
         newer = seen[at + 1 :]
-        if not any(s <= start and stop <= e or s <= index < e for _, (s, e) in newer):
+        if not any((s <= start and stop <= e) or s <= index < e for _, (s, e) in newer):
             current[start] = index
     return current
 
@@ -87,13 +98,15 @@ def summaries(messages: Sequence[Message], name: str) -> dict[int, int]:
 class _Eyes:
     """One participant's way of seeing, fixed for one view."""
 
-    def __init__(self, participant: Participant, roster: Sequence[str], rules: ViewRules) -> None:
+    def __init__(self, participant: Participant, roster: Sequence[str], rules: ViewRules, memo: Memo) -> None:
         self.participant = participant
         self.name = participant.name
         self.rules = rules
         others = [n for n in roster if n != self.name]
         self.labelled = rules.labels == "always" or (rules.labels == "auto" and len(others) > 1)
         self.impostor = _impostor((*roster, rules.moderator))
+        self.memo = memo
+        self.called: set[str] = set()
 
     def system_line(self, shared: Sequence[Message]) -> Iterator[Line]:
         profile = self.participant.profile
@@ -113,38 +126,53 @@ class _Eyes:
             if message.author != "system" and message.text:
                 yield self.said(message.author, message.text, "private", origin=message.origin)
 
-    def transcript_lines(self, messages: Sequence[Message], head: int, dropped: Ranges, marker: str) -> Iterator[Line]:
+    def transcript_lines(
+        self, messages: Sequence[Message], head: int, dropped: Ranges, marker: str
+    ) -> Iterator[Line]:
         stand_ins = summaries(messages, self.name)
         covered = {i for at in stand_ins.values() for i in range(*(messages[at].stands_for or (0, 0)))}
         gone = {i for start, stop in dropped for i in range(start, stop)}
-        framed = framing_end(messages, self.rules.moderator)
+        framed = framing_end(messages, self.name, self.rules.moderator)
         marked = not marker
         for index in range(head, len(messages)):
             if index in stand_ins:
                 at = stand_ins[index]
-                yield from self.message_lines(messages[at], at, "summary")
+                yield from self.remembered(messages[at], at, "summary")
             if index in gone and not marked:
                 marked = True
                 yield Line(role="user", segments=(markup(marker),), kind="opener")
             message = messages[index]
             if index in gone or index in covered or message.stands_for or not message.heard_by(self.name):
                 continue
-            yield from self.message_lines(message, index, "framing" if index < framed else "turn")
+            yield from self.remembered(message, index, "framing" if index < framed else "turn")
+
+    def remembered(self, message: Message, index: int, kind: LineKind) -> Iterable[Line]:
+        """The message's lines, made once. A trail's depend on the calls before it, so they are made anew."""
+        known = self.memo.get((id(message), index, kind))
+        if known is not None:
+            return known[1]
+        if message.has_tools:
+            return self.trail(message, index) if self.rules.trails == "keep" else ()
+        lines = tuple(self.message_lines(message, index, kind))
+        self.memo[id(message), index, kind] = message, lines  # the message is kept, so its id stays its own
+        return lines
 
     def message_lines(self, message: Message, index: int, kind: LineKind) -> Iterator[Line]:
-        if message.has_tools:
-            if self.rules.trails == "keep":
-                yield from trail_lines(message, index, self.name)
-            return
         own = message.author == self.name
-        reasoning = [p for p in message.parts if isinstance(p, Reasoning) and p.text] if self.shows_reasoning(own) else []
+        reasoning = (
+            [p for p in message.parts if isinstance(p, Reasoning) and p.text]
+            if self.shows_reasoning(own)
+            else []
+        )
         text = message.text
         if not text and not reasoning:
             return
         phases: tuple[Phase, Phase] = ("reasoning", "answer") if own else ("prompt", "prompt")
         segments: list[Segment] = []
         for part in reasoning:
-            thought = Segment(text=part.text, phase=phases[0], author=message.author, turn=index, origin=message.origin)
+            thought = Segment(
+                text=part.text, phase=phases[0], author=message.author, turn=index, origin=message.origin
+            )
             segments += [markup("<reasoning>\n"), thought, markup("\n</reasoning>" + BLANK)]
         if text:
             segments.append(
@@ -164,6 +192,14 @@ class _Eyes:
         else:
             yield Line(role="user", segments=tuple(self.label(message.author, segments)), kind=kind)
 
+    def trail(self, message: Message, index: int) -> Iterator[Line]:
+        """The reader's own calls, and the results of these; a trail is never shown to anybody else."""
+        if message.author == self.name:
+            self.called.update(p.id for p in message.parts if isinstance(p, ToolCall))
+        results = [p for p in message.parts if isinstance(p, ToolResult)]
+        if message.author == self.name or any(r.id in self.called for r in results):
+            yield from trail_lines(message, index, self.name)
+
     def shows_reasoning(self, own: bool) -> bool:
         return self.rules.reasoning == "shared" or (own and self.rules.reasoning == "self")
 
@@ -171,28 +207,32 @@ class _Eyes:
         """A line that is in no transcript: private framing or the cue."""
         if author == self.name:
             return Line(role="assistant", segments=(_plain(text, "answer", author, origin),), kind=kind)
-        return Line(role="user", segments=tuple(self.label(author, [_plain(text, "prompt", author, origin)])), kind=kind)
+        return Line(
+            role="user",
+            segments=tuple(self.label(author, [_plain(text, "prompt", author, origin)])),
+            kind=kind,
+        )
 
     def label(self, author: str, segments: list[Segment]) -> list[Segment]:
         """Segments behind `author: `, so that no text line can pass for another speaker's."""
         if not self.labelled:
             return segments
-        guarded = [piece for s in segments for piece in (self.guard(s) if s.phase != "markup" else (s,))]
-        return [markup(f"{author}: "), *guarded]
+        guarded = [markup(f"{author}: ")]
+        for segment in segments:
+            begins_line = guarded[-1].text.endswith("\n")
+            guarded += [segment] if segment.phase == "markup" else self.guard(segment, begins_line)
+        return guarded
 
-    def guard(self, segment: Segment) -> Iterator[Segment]:
-        """Indent every later text line that begins with a roster name and a colon."""
-        if not self.impostor.search(segment.text):
-            yield segment
-            return
-        kept = ""
-        for i, line in enumerate(segment.text.splitlines(keepends=True)):
-            if i and self.impostor.match(line):
-                yield _with_text(segment, kept)
-                yield markup("  ")
-                kept = ""
-            kept += line
-        yield _with_text(segment, kept)
+    def guard(self, segment: Segment, begins_line: bool) -> list[Segment]:
+        """The segment with two spaces before every text line that begins with a roster name and a colon."""
+        text = segment.text
+        cuts = [found.start() for found in self.impostor.finditer(text) if found.start() or begins_line]
+        if not cuts:
+            return [segment]
+        pieces = [_with_text(segment, text[: cuts[0]])] if cuts[0] else []
+        for start, stop in pairwise([*cuts, len(text)]):
+            pieces += [markup("  "), _with_text(segment, text[start:stop])]
+        return pieces
 
 
 def trail_lines(message: Message, index: int | None, reader: str) -> Iterator[Line]:
@@ -202,7 +242,9 @@ def trail_lines(message: Message, index: int | None, reader: str) -> Iterator[Li
         text = message.text
         own = Segment(text=text, phase="answer", author=reader, turn=index, origin=message.origin)
         reasoning = tuple(p for p in message.parts if isinstance(p, Reasoning)) if index is None else ()
-        yield Line(role="assistant", segments=(own,) if text else (), kind="trail", calls=calls, reasoning=reasoning)
+        yield Line(
+            role="assistant", segments=(own,) if text else (), kind="trail", calls=calls, reasoning=reasoning
+        )
     for result in (p for p in message.parts if isinstance(p, ToolResult)):
         segment = Segment(text=result.text, phase="tool", author="tool", turn=index, origin=message.origin)
         yield Line(role="tool", segments=(segment,), kind="trail", call_id=result.id, call_name=result.name)
@@ -217,7 +259,11 @@ def _with_openers(lines: Sequence[Line], rules: ViewRules) -> Iterator[Line]:
         answered = answered or line.role == "user"
         yield line
         following = lines[at + 1] if at + 1 < len(lines) else None
-        if line.role == "assistant" and not line.calls and (following is None or following.role == "assistant"):
+        if (
+            line.role == "assistant"
+            and not line.calls
+            and (following is None or following.role == "assistant")
+        ):
             yield _scripted(rules.resume)
     if not answered:
         yield _scripted(rules.opener)
@@ -232,7 +278,9 @@ def _plain(text: str, phase: Phase, author: str, origin: Origin) -> Segment:
 
 
 def _with_text(segment: Segment, text: str) -> Segment:
-    return Segment(text=text, phase=segment.phase, author=segment.author, turn=segment.turn, origin=segment.origin)
+    return Segment(
+        text=text, phase=segment.phase, author=segment.author, turn=segment.turn, origin=segment.origin
+    )
 
 
 def _stored_ids(provenance: Provenance | None) -> tuple[int, ...] | None:
@@ -241,4 +289,6 @@ def _stored_ids(provenance: Provenance | None) -> tuple[int, ...] | None:
 
 @lru_cache(maxsize=256)
 def _impostor(names: Collection[str]) -> re.Pattern[str]:
-    return re.compile(rf"^[^\S\n]*(?:{'|'.join(map(re.escape, names))})\s*[:：]", re.IGNORECASE | re.MULTILINE)
+    """Where a text line, by any line break there is, begins with one of the names and a colon."""
+    said_by = "|".join(map(re.escape, names))
+    return re.compile(rf"(?<![^{_BREAKS}])[^\S{_BREAKS}]*(?:{said_by})\s*[:：]", re.IGNORECASE)

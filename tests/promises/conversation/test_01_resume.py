@@ -1,0 +1,49 @@
+"""Promise 1: `converse` from `whole.up_to(k)` gives `whole` for every turn boundary k."""
+
+from __future__ import annotations
+
+from hypothesis import assume, given, settings
+
+from symposia.core.errors import ContextOverflow, TurnFailed
+from symposia.core.message import ToolCall
+from tests.promises.conversation.conversations import Company, companies
+
+
+def boundaries(transcript, start: int) -> list[int]:
+    """Where a turn has ended: not after a summary or a call, whose turn is still to come."""
+    return [
+        k
+        for k in range(start, len(transcript) + 1)
+        if k == start
+        or not (transcript[k - 1].stands_for or any(isinstance(p, ToolCall) for p in transcript[k - 1].parts))
+    ]
+
+
+def whole_of(company: Company):
+    try:
+        return company.run()
+    except (ContextOverflow, TurnFailed):
+        assume(False)
+
+
+@settings(max_examples=120)
+@given(companies())
+def test_resuming_at_any_turn_gives_the_whole(company: Company) -> None:
+    """Rounds, denied turns, budgets, summaries, moderators: a cut conversation goes on as if it had not been cut."""
+    whole = whole_of(company)
+    for k in boundaries(whole.transcript, len(company.start)):
+        resumed = company.run(whole.transcript.up_to(k))
+        assert resumed.transcript == whole.transcript, f"cut after {k} of {len(whole.transcript)} messages"
+        assert resumed.tally == whole.tally
+        assert resumed.stop == whole.stop
+
+
+@settings(max_examples=40)
+@given(companies())
+def test_every_run_of_one_company_is_the_same(company: Company) -> None:
+    """The same participants, rules and seed say the same, and emit the same events."""
+    first: list = []
+    second: list = []
+    whole_of(company)
+    assert company.run(events=first) == company.run(events=second)
+    assert first == second
