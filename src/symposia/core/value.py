@@ -52,7 +52,7 @@ def decode(raw: bytes | str, kind: type[T], what: str = "") -> T:
     try:
         result: T = decoder(form).decode(raw)
     except msgspec.MsgspecError as error:
-        named = what or (kind.__name__ if isinstance(kind, type) else str(kind))
+        named = what or str(form).rpartition(".")[2].rstrip("'>")
         raise InvalidInput(f"{named}: {error}") from error
     return result
 

@@ -1,0 +1,49 @@
+"""Token ids to text, piece by piece: pieces are never taken back, and together they are the whole text.
+
+A piece that ends inside a character waits for its rest. For bytes that are valid UTF-8 the pieces concatenate to
+`tokenizer.decode(ids)`.
+"""
+
+from __future__ import annotations
+
+from transformers import PreTrainedTokenizerBase
+
+_HALF = "\ufffd"
+
+
+class Detokeniser:
+    """Decodes a window that begins where text was last complete; control tokens are kept."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._ids: list[int] = []
+        self._start = 0  # the window: ids before it are done and no longer needed as context
+        self._done = 0  # ids whose text has been given out
+
+    def push(self, token_id: int) -> str:
+        """Text that became certain with this token; empty while a character is incomplete."""
+        self._ids.append(token_id)
+        return self._advance(final=False)
+
+    def flush(self) -> str:
+        """What is left, incomplete characters as U+FFFD."""
+        return self._advance(final=True)
+
+    def _advance(self, *, final: bool) -> str:
+        shown = self._decode(self._start, self._done)
+        whole = self._decode(self._start, len(self._ids))
+        if self._done == len(self._ids) or (not final and whole.endswith(_HALF)):
+            return ""
+        # where later bytes change how earlier ones read, what was given out stands
+        fits = whole.startswith(shown)
+        piece = whole[len(shown) :] if fits else self._decode(self._done, len(self._ids))
+        self._start, self._done = self._done, len(self._ids)
+        return piece
+
+    def _decode(self, start: int, stop: int) -> str:
+        if start == stop:
+            return ""
+        text: str = self._tokenizer.decode(
+            self._ids[start:stop], skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        return text

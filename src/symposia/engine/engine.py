@@ -1,0 +1,169 @@
+"""The local backend: one loaded model, any number of conversations, white-box features in the same forward."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager, suppress
+from typing import Self
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from symposia.core.errors import ArchitectureNotUnderstood, UnknownModel
+from symposia.core.models import resolve
+from symposia.core.request import Completion, Delta, ModelCard, Prompt, Request
+from symposia.interp.acts.memory import ActivationStore
+from symposia.interp.library import Library
+from symposia.interp.taps import ModelShape, SiteMap
+
+from .intake import Intake
+from .job import Item, Job
+from .loading import Device, Dtype, Loaded, adopt, load
+from .loop import Loop
+from .model import Model
+from .options import EngineOptions
+from .step import Stepper
+from .template import ChatTemplate
+
+
+class Engine:
+    """Implements `core.request.Backend` and `interp.taps.WhiteBox`. Close it, or use it as a context manager.
+
+    `Completion.token_ids` are the sampled ids that belong to the text, the token that ended the turn included (its
+    span is markup, its text is not in `text`); ids whose text a stop string cut away are not among them. A read
+    (`max_tokens=0`) finishes with "length". Output tokens in `usage` count everything sampled.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        template: ChatTemplate | None = None,
+        library: Library | None = None,
+        store: ActivationStore | None = None,
+        options: EngineOptions = EngineOptions(),
+    ) -> None:
+        self.library = Library() if library is None else library
+        self.store = ActivationStore.memory() if store is None else store
+        self._model = Model(loaded, template or ChatTemplate(loaded.tokenizer), options)
+        stepper = Stepper(self._model, self.store, options)
+        self._intake = Intake(self._model, self.library, stepper.pool.count * options.block)
+        self._loop = Loop(stepper, loaded.address)
+        self._closer = weakref.finalize(self, self._loop.close)
+
+    @classmethod
+    def load(
+        cls,
+        address: str,
+        *,
+        device: Device = "auto",
+        dtype: Dtype = "auto",
+        library: Library | None = None,
+        store: ActivationStore | None = None,
+        options: EngineOptions = EngineOptions(),
+    ) -> Engine:
+        """The engine of a model address: `symposia:tiny`, a short name, a Hub id, or a folder."""
+        return cls(load(address, device=device, dtype=dtype), library=library, store=store, options=options)
+
+    @classmethod
+    def adopt(
+        cls,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        name: str = "model",
+        *,
+        library: Library | None = None,
+        store: ActivationStore | None = None,
+        options: EngineOptions = EngineOptions(),
+    ) -> Engine:
+        """The engine of a pair already in memory; its address is `loaded:NAME#digest`."""
+        return cls(adopt(model, tokenizer, name), library=library, store=store, options=options)
+
+    @property
+    def address(self) -> str:
+        """The canonical address of the model."""
+        return self._model.shape.name
+
+    @property
+    def template(self) -> ChatTemplate:
+        """How lines become tokens."""
+        return self._model.template
+
+    @property
+    def shape(self) -> ModelShape:
+        """Names, sizes and digests of the model."""
+        return self._model.shape
+
+    @property
+    def site_map(self) -> SiteMap:
+        """Where it can be written and read."""
+        return self._model.sites
+
+    @property
+    def healthy(self) -> bool:
+        """False once an intervention was planned and not counted: results must not be believed."""
+        return self._loop.stepper.healthy
+
+    async def generate(self, request: Request) -> AsyncGenerator[Delta | Completion, None]:
+        """Deltas, then one completion. Every refusal comes before the first token; closing early cancels."""
+        self._check_address(request.model)
+        loop = asyncio.get_running_loop()
+        inbox: asyncio.Queue[Item] = asyncio.Queue()
+        sequences = self._intake.open(request, self.store.free)
+
+        def put(item: Item) -> None:
+            with suppress(RuntimeError):  # the caller's event loop is closed: nobody is left to tell
+                loop.call_soon_threadsafe(inbox.put_nowait, item)
+
+        job = Job(sequences, self._model, put)
+        self._loop.submit(job)
+        try:
+            while True:
+                item = await inbox.get()
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+                if isinstance(item, Completion):
+                    return
+        finally:
+            self._loop.cancel(job)
+
+    async def describe(self, model: str) -> ModelCard:
+        """The model's card."""
+        self._check_address(model)
+        return self._model.card(model)
+
+    async def render(self, request: Request) -> Prompt:
+        """The prompt exactly as the model will see it."""
+        self._check_address(request.model)
+        return self._model.template.render(request).prompt()
+
+    def norm_and_unembed(self, hidden_ND: Tensor) -> Tensor:
+        """`logits_NV` of residuals that leave the last block."""
+        if self._model.parts is None:
+            raise ArchitectureNotUnderstood(f"{self.address} was loaded with white_box=False")
+        return self._model.parts.norm_and_unembed(hidden_ND)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[nn.Module]:
+        """Finish what runs, hold back what waits, and lend the module."""
+        with self._loop.exclusive():
+            yield self._model.runner.module
+
+    def close(self) -> None:
+        """End the thread; requests still running fail as cancelled."""
+        self._closer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _check_address(self, address: str) -> None:
+        if address != self.address and resolve(address).canonical != self.address:
+            raise UnknownModel(
+                f"this engine holds {self.address}; the request asks for {address}; use Engines to route"
+            )

@@ -1,0 +1,96 @@
+"""One request on its way through the loop: its sequences, its growing text, and where its pieces go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from symposia.core.message import FinishReason
+from symposia.core.request import Completion, Delta
+
+from .detokenise import Detokeniser
+from .logprobs import Columns
+from .model import Model
+from .sampler import Draw
+from .sequence import Sequence
+from .stops import Shown, Stream, shown_phase
+
+Item = Delta | Completion | BaseException
+Outlet = Callable[[Item], None]
+
+
+@dataclass(eq=False)
+class Job:
+    """`sequences`: one, or one for each of the request's `choices`. `put` takes pieces in the loop's thread."""
+
+    sequences: tuple[Sequence, ...]
+    model: Model
+    put: Outlet
+    stream: Stream = field(init=False)
+    columns: Columns | None = field(init=False, default=None)
+    totals: list[float] = field(init=False)
+    queued: int = 0
+    done: bool = False
+    _shown: Shown = "answer"
+
+    def __post_init__(self) -> None:
+        request = self.first.request
+        detokeniser = Detokeniser(self.model.tokenizer)
+        self.stream = Stream(detokeniser, request.sampling.stop, request.stop_after)
+        self.totals = [0.0] * len(self.sequences)
+        if request.logprobs is not None:
+            self.columns = Columns(request.logprobs)
+
+    @property
+    def first(self) -> Sequence:
+        """The only sequence, or the one the others share their prompt with."""
+        return self.sequences[0]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every sequence has ended and been forwarded as far as it must."""
+        return all(s.finish is not None and s.computed >= s.known for s in self.sequences)
+
+    def draw(self) -> Draw:
+        """What the next draw depends on."""
+        sequence, request = self.first, self.first.request
+        early = sequence.n_made < request.sampling.min_tokens
+        return Draw(
+            sampling=request.sampling,
+            seed=request.seed,
+            index=sequence.n_made,
+            prompt=sequence.rendered.token_ids,
+            made=sequence.token_ids[sequence.n_prompt :],
+            banned=sorted(self.model.ends | set(request.sampling.stop_token_ids)) if early else (),
+        )
+
+    def take(self, token_id: int, logits_V: Tensor) -> list[Delta]:
+        """A sampled token: grows the text, decides whether the turn is over; the deltas that are now certain."""
+        sequence = self.first
+        if self.columns is not None:
+            self.columns.add(logits_V, token_id)
+        phase = sequence.append(token_id)
+        sequence.sampled += 1
+        self._shown = shown_phase(phase, self._shown, sequence.tracker.next_phase)
+        reason = self._reason(token_id)
+        sequence.settle(ended=reason is not None)
+        if reason is not None:
+            sequence.end(reason, self.stream.kept)
+        return self.stream.release(final=reason is not None)
+
+    def text(self) -> str:
+        """The completion's text."""
+        return self.stream.text
+
+    def _reason(self, token_id: int) -> FinishReason | None:
+        sequence, sampling = self.first, self.first.request.sampling
+        if token_id in self.model.ends or token_id in sampling.stop_token_ids:
+            return "stop_string" if self.stream.close(token_id, self._shown) else "stop"
+        armed = sequence.n_made >= sampling.min_tokens
+        if self.stream.push(token_id, self._shown, armed=armed):
+            return "stop_string"
+        if sequence.n_made >= sampling.max_tokens:
+            return "stop_string" if self.stream.close() else "length"
+        return None

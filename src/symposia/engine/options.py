@@ -1,0 +1,26 @@
+"""How an engine runs: a value chosen once, where the engine is built."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from symposia.core.value import Value
+
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class EngineOptions(Value, frozen=True, kw_only=True):
+    """`max_rows` sequences and `max_tokens` positions a step; `block` positions a piece of K/V cache.
+
+    `kv_bytes`: 0 takes a quarter of the free accelerator memory, or 1 GiB on the CPU, touched only as used.
+    `reuse=False` computes every prompt from its first token. `white_box=False` runs a family that is not understood.
+    """
+
+    max_rows: Positive = 64
+    max_tokens: Positive = 1024
+    block: Positive = 16
+    kv_bytes: int = 0
+    reuse: bool = True
+    white_box: bool = True

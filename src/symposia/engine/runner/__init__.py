@@ -1,0 +1,50 @@
+"""Forwards over a flat ragged batch: one Protocol, one file per implementation.
+
+Axes: T tokens of the batch (rows one after the other), R rows, B rows whose logits are wanted, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from symposia.interp.apply import StepWork
+
+
+@dataclass(frozen=True)
+class RowView:
+    """One row: its positions `[start, stop)` lie at flat tokens from `offset` on; `blocks` hold all its K/V so far."""
+
+    offset: int
+    start: int
+    stop: int
+    blocks: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A step's input: `token_ids` and `positions` of length T, and the rows they belong to, in order.
+
+    `wanted` are the flat tokens whose logits come back.
+    """
+
+    token_ids: list[int]
+    positions: list[int]
+    rows: tuple[RowView, ...]
+    wanted: list[int]
+
+
+class Runner(Protocol):
+    """Owns the keys and values of one model. Not safe to call from two threads at once."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The model, unmodified between forwards."""
+        ...
+
+    def forward(self, batch: Batch, work: StepWork) -> Tensor:
+        """`logits_BV` of the wanted tokens, in their order; writes K/V of all; passes every site through `work`."""
+        ...

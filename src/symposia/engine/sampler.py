@@ -1,0 +1,120 @@
+"""One token per row from its logits. Randomness is counter-based: the draw depends on (seed, index) and nothing else.
+
+Order: repetition, presence and frequency penalties, logit bias, banned ids; temperature; top_k; top_p; min_p; then the
+inverse of the cumulative distribution, in order of id, at a uniform number hashed from seed and index. Tokens that tie
+with the last one kept by top_k or top_p are kept too, so no order of sorting matters.
+
+Axes: B rows, V vocabulary, C the C likeliest candidates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from symposia.core.profile import Sampling
+
+_CANDIDATES = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """What one row's draw depends on. `index` counts its sampled tokens; `banned` ids cannot come now (min_tokens)."""
+
+    sampling: Sampling
+    seed: int
+    index: int
+    prompt: Sequence[int] = ()
+    made: Sequence[int] = ()
+    banned: Sequence[int] = ()
+
+
+def sample(logits_BV: Tensor, draws: Sequence[Draw]) -> list[int]:
+    """One id per row. Logits are the model's own, in its dtype; they are not changed."""
+    work_BV = logits_BV.to(torch.float64 if logits_BV.dtype == torch.float64 else torch.float32, copy=True)
+    for logits_V, draw in zip(work_BV, draws, strict=True):
+        _penalise(logits_V, draw)
+    ids: list[int] = work_BV.argmax(dim=-1).tolist()  # ties: the lowest id
+    warm = [b for b, draw in enumerate(draws) if draw.sampling.temperature > 0]
+    if warm:
+        temperature_B1 = torch.tensor([draws[b].sampling.temperature for b in warm], dtype=work_BV.dtype)
+        scaled_BV = work_BV[warm] / temperature_B1[:, None].to(work_BV.device)
+        for row, b in enumerate(warm):
+            ids[b] = _draw(scaled_BV[row], draws[b])
+    return ids
+
+
+def uniform(seed: int, index: int) -> float:
+    """The number in [0, 1) of a seed's index-th draw."""
+    word = hashlib.sha256(f"symposia/draw/{seed}/{index}".encode()).digest()[:8]
+    return (int.from_bytes(word, "big") >> 11) / float(1 << 53)
+
+
+def _penalise(logits_V: Tensor, draw: Draw) -> None:
+    sampling = draw.sampling
+    if sampling.repetition_penalty != 1.0:
+        seen = torch.tensor(sorted({*draw.prompt, *draw.made}), device=logits_V.device)
+        at = logits_V[seen]
+        logits_V[seen] = torch.where(
+            at > 0, at / sampling.repetition_penalty, at * sampling.repetition_penalty
+        )
+    if draw.made and (sampling.presence_penalty or sampling.frequency_penalty):
+        counts = Counter(draw.made)
+        times = _tensor(list(counts.values()), logits_V)
+        logits_V[list(counts)] -= sampling.presence_penalty + sampling.frequency_penalty * times
+    if sampling.logit_bias:
+        ids, biases = zip(*sampling.logit_bias, strict=True)
+        logits_V.index_add_(0, _tensor(ids, logits_V, torch.long), _tensor(biases, logits_V))
+    if draw.banned:
+        logits_V[list(draw.banned)] = -torch.inf
+
+
+def _tensor(values: Sequence[float], like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    return torch.tensor(values, dtype=dtype or like.dtype, device=like.device)
+
+
+def _draw(logits_V: Tensor, draw: Draw) -> int:
+    kept_V = _truncate(logits_V, draw.sampling)
+    cumulative_V = (kept_V - kept_V.max()).double().exp().cumsum(dim=0)
+    point = uniform(draw.seed, draw.index) * float(cumulative_V[-1])
+    found = int(
+        torch.searchsorted(
+            cumulative_V, torch.tensor(point, dtype=torch.float64, device=logits_V.device), right=True
+        )
+    )
+    if found < len(kept_V) and bool(torch.isfinite(kept_V[found])):
+        return found
+    return int(torch.nonzero(torch.isfinite(kept_V))[-1])  # the point rounded up to the whole mass
+
+
+def _truncate(logits_V: Tensor, sampling: Sampling) -> Tensor:
+    """Logits with what top_k, top_p and min_p exclude at -inf; each sees what the ones before it left."""
+    if 0 < sampling.top_k < len(logits_V):
+        threshold = logits_V.topk(sampling.top_k).values[-1]
+        logits_V = logits_V.masked_fill(logits_V < threshold, -torch.inf)
+    if sampling.top_p < 1.0:
+        logits_V = logits_V.masked_fill(logits_V < _nucleus(logits_V, sampling.top_p), -torch.inf)
+    if sampling.min_p > 0.0:
+        floor = logits_V.max() + torch.log(
+            torch.tensor(sampling.min_p, dtype=logits_V.dtype, device=logits_V.device)
+        )
+        logits_V = logits_V.masked_fill(logits_V < floor, -torch.inf)
+    return logits_V
+
+
+def _nucleus(logits_V: Tensor, top_p: float) -> Tensor:
+    """The smallest logit of the likeliest tokens that reach `top_p`; a full sort only where few are not enough."""
+    mass = torch.logsumexp(logits_V.double(), dim=0)
+    size = min(_CANDIDATES, len(logits_V))
+    while True:
+        top_C = logits_V.topk(size).values
+        reached_C = (top_C.double() - mass).exp().cumsum(dim=0) >= top_p
+        if bool(reached_C[-1]) or size == len(logits_V):
+            at = int(reached_C.nonzero()[0]) if bool(reached_C.any()) else size - 1
+            return top_C[at]
+        size = len(logits_V)

@@ -1,0 +1,155 @@
+"""One request in the engine: its tokens, spans and phases, what is computed, and how it ended. No torch.
+
+A token is `known` once it is in `token_ids`. Sampling appends one; `choices` append theirs at once. `seen` counts
+positions that were forwarded or reused: a preempted row computes them again, but never counts or reads them again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import msgspec
+
+from symposia.core.message import FinishReason
+from symposia.core.request import Request
+from symposia.core.span import Phase, Span
+from symposia.interp.plan import RowPlan
+from symposia.interp.select import Scene
+
+from .blocks import Key
+from .template import Rendered, Tracker
+
+
+@dataclass(eq=False)
+class Sequence:
+    """Implements `scheduler.Feedable`. `stop_at`: how many positions are forwarded before the sequence is delivered."""
+
+    number: int
+    request: Request
+    rendered: Rendered
+    tracker: Tracker
+    plan: RowPlan
+    scene: Scene
+    token_ids: list[int] = field(default_factory=list)
+    made: list[Span] = field(default_factory=list)
+    phases: list[Phase] = field(default_factory=list)
+    computed: int = 0
+    seen: int = 0
+    blocks: list[int] = field(default_factory=list)
+    finish: FinishReason | None = None
+    flush: bool = False
+    sampled: int = 0
+    reused_positions: set[int] = field(default_factory=set)
+    cached: int = 0
+    prompt_logprobs: list[float] = field(default_factory=list)
+    _keys: list[Key] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.token_ids = list(self.rendered.token_ids)
+
+    @property
+    def n_prompt(self) -> int:
+        """Tokens of the rendered prompt."""
+        return len(self.rendered.token_ids)
+
+    @property
+    def n_made(self) -> int:
+        """Tokens sampled, or given as a choice."""
+        return len(self.token_ids) - self.n_prompt
+
+    @property
+    def known(self) -> int:
+        """Positions to forward: all known tokens, less a last one that nobody asks to see."""
+        if self.finish is not None and not self.flush and self.n_made:
+            return len(self.token_ids) - 1
+        return len(self.token_ids)
+
+    @property
+    def reads_prompt(self) -> bool:
+        """Whether prompt log-probabilities are wanted: a read with `logprobs`."""
+        return (
+            self.request.logprobs is not None
+            and self.request.sampling.max_tokens == 0
+            and not self.request.choices
+        )
+
+    def append(self, token_id: int) -> Phase:
+        """Take a token that was sampled or given; `settle` comes next."""
+        position = len(self.token_ids)
+        phase = self.tracker.feed(token_id)
+        if self.made and self.made[-1].phase == phase:
+            self.made[-1] = msgspec.structs.replace(self.made[-1], stop=position + 1)
+        else:
+            self.made.append(self._span(position, phase))
+        self.token_ids.append(token_id)
+        self.phases.append(phase)
+        return phase
+
+    def settle(self, *, ended: bool) -> None:
+        """Decide what is written and read at the newest token. `ended`: nothing follows it."""
+        self.plan.feed(self.token_ids[-1], self.made[-1], None if ended else self.following())
+
+    def following(self) -> Span:
+        """The span the next token is expected in."""
+        phase, position = self.tracker.next_phase, len(self.token_ids)
+        if self.made and self.made[-1].phase == phase:
+            return msgspec.structs.replace(self.made[-1], stop=position + 1)
+        return self._span(position, phase)
+
+    def end(self, reason: FinishReason, kept: int) -> None:
+        """Nothing more is sampled; the first `kept` made tokens stay. Asks for a flush if the last is to be read."""
+        self.finish = reason
+        del self.token_ids[self.n_prompt + kept :]
+        del self.phases[kept:]
+        stop = len(self.token_ids)
+        self.made = [msgspec.structs.replace(s, stop=min(s.stop, stop)) for s in self.made if s.start < stop]
+        if not self.plan.idle:
+            self.flush = self.computed < stop and bool(self.plan.reads[stop - 1])
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """A partition of prompt and made tokens."""
+        return (*self.rendered.spans, *self.made)
+
+    def reusable(self, size: int) -> list[Key]:
+        """Block keys up to the last known position, the first unread captured one, and any wanted prompt logprob."""
+        stop = self.known - 1
+        if not self.plan.idle:
+            first = self.plan.first_read(self.seen)
+            stop = stop if first is None else min(stop, first)
+        if self.reads_prompt:
+            stop = min(stop, self.seen)
+        if self.request.choices:
+            stop = min(stop, self.n_prompt - 1)
+        return [self.key(block, size) for block in range(max(stop, 0) // size)]
+
+    def key(self, block: int, size: int) -> Key:
+        """H(previous key, tokens, what interventions wrote at each position)."""
+        while len(self._keys) <= block:
+            start = len(self._keys) * size
+            tokens = self.token_ids[start : start + size]
+            prints = [self.plan.fingerprint(p) for p in range(start, start + size)]
+            state = hashlib.sha256(self._keys[-1] if self._keys else b"")
+            state.update(repr((tokens, prints if any(prints) else None)).encode())
+            self._keys.append(state.digest())
+        return self._keys[block]
+
+    def reused(self, positions: int) -> None:
+        """The first positions came from the cache."""
+        self.reused_positions.update(range(self.seen, positions))
+        if self.seen == 0:
+            self.cached = min(positions, self.n_prompt)
+        self.seen = max(self.seen, positions)
+
+    def _span(self, position: int, phase: Phase) -> Span:
+        return Span(
+            start=position,
+            stop=position + 1,
+            role="assistant",
+            phase=phase,
+            author=self.request.speaker,
+            turn=self.request.turn,
+            origin="sampled",
+            generated=True,
+        )

@@ -1,0 +1,208 @@
+"""One step: schedule, forward, score, sample, deliver. Runs in the loop's thread only.
+
+Axes: B rows whose logits are wanted, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from symposia.core.errors import BackendError, InterventionNotApplied, SymposiaError
+from symposia.interp.acts.memory import ActivationStore
+from symposia.interp.apply import RowStep, StepWork
+from symposia.interp.bank import Bank, Ledger
+
+from . import logprobs
+from .blocks import BlockPool
+from .finish import completion, scored
+from .job import Item, Job
+from .model import Model
+from .options import EngineOptions
+from .runner import Batch, RowView
+from .sampler import sample
+from .scheduler import Chunk, Scheduler
+from .sequence import Sequence
+
+
+@dataclass(frozen=True)
+class _Assembled:
+    """A step's forward, and what each wanted row of logits is for."""
+
+    batch: Batch
+    work: StepWork
+    samples: list[tuple[int, Sequence]]
+    scores: list[tuple[int, Sequence, int]]  # row, sequence, position whose next token is scored
+
+
+class Stepper:
+    """The engine's state between steps: who runs, whose K/V is kept, what is written where."""
+
+    def __init__(self, model: Model, store: ActivationStore, options: EngineOptions) -> None:
+        self.model, self.store = model, store
+        self.pool = BlockPool(model.blocks, options.block)
+        self.scheduler: Scheduler[Sequence] = Scheduler(
+            self.pool, max_rows=options.max_rows, max_tokens=options.max_tokens, reuse=options.reuse
+        )
+        dtype = logprobs.work_dtype(model.loaded.dtype)
+        self.bank = Bank(model.shape.width, dtype, model.loaded.device)
+        self.ledger = Ledger(model.loaded.device)
+        self.healthy = True
+        self._jobs: dict[Sequence, Job] = {}
+        self._current: list[Chunk[Sequence]] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step would do anything."""
+        return bool(self._jobs)
+
+    def add(self, job: Job) -> None:
+        """Queue a job; the other choices of one follow when its prompt is computed."""
+        self._queue(job, 1)
+
+    def drop(self, job: Job) -> None:
+        """Forget a job, whatever its state; everything it held is free afterwards."""
+        if job.done:
+            return
+        job.done = True
+        for sequence in job.sequences:
+            if self._jobs.pop(sequence, None) is not None:
+                self.scheduler.remove(sequence)
+            sequence.plan.close(self.bank, self.ledger)
+
+    def step(self) -> None:
+        """Advance every scheduled sequence once."""
+        self._current = self.scheduler.schedule()
+        step = self._assemble(self._current)
+        with self.model.loaded.lock:
+            logits_BV = self.model.runner.forward(step.batch, step.work)
+        step.work.check_visited()
+        self._advance()
+        self._score(step, logits_BV)
+        self._sample(step, logits_BV)
+        self._finish()
+
+    def fail(self, error: BaseException) -> None:
+        """Fail the requests of the step that broke, or all if it broke while being planned."""
+        broken = [chunk.sequence for chunk in self._current] or list(self._jobs)
+        self._distrust(error)
+        cause = error
+        if not isinstance(error, SymposiaError):
+            cause = BackendError(
+                f"{type(error).__name__} in the engine's step: {error}", cause="engine_error"
+            )
+            cause.__cause__ = error
+        for job in {self._jobs[s] for s in broken if s in self._jobs}:
+            self._end(job, cause)
+
+    def fail_all(self, error: BaseException) -> None:
+        """Fail everything queued or running."""
+        for job in set(self._jobs.values()):
+            self._end(job, error)
+
+    def _queue(self, job: Job, count: int) -> None:
+        for sequence in job.sequences[job.queued : count]:
+            self._jobs[sequence] = job
+            self.scheduler.add(sequence)
+        job.queued = max(job.queued, count)
+
+    def _assemble(self, chunks: list[Chunk[Sequence]]) -> _Assembled:
+        batch = Batch([], [], (), [])
+        rows: list[RowView] = []
+        steps: list[RowStep] = []
+        made = _Assembled(batch, StepWork((), self.bank, self.ledger), [], [])
+        for chunk in chunks:
+            sequence, offset = chunk.sequence, len(batch.token_ids)
+            batch.token_ids.extend(sequence.token_ids[chunk.start : chunk.stop])
+            batch.positions.extend(range(chunk.start, chunk.stop))
+            rows.append(RowView(offset, chunk.start, chunk.stop, sequence.blocks))
+            steps.append(RowStep(sequence.plan, chunk.start, chunk.stop, offset, sequence.seen))
+            for position in _wanted(sequence, chunk):
+                row = len(batch.wanted)
+                batch.wanted.append(offset + position - chunk.start)
+                if sequence.finish is None:
+                    made.samples.append((row, sequence))
+                else:
+                    made.scores.append((row, sequence, position))
+        whole = Batch(batch.token_ids, batch.positions, tuple(rows), batch.wanted)
+        return _Assembled(whole, StepWork(steps, self.bank, self.ledger), made.samples, made.scores)
+
+    def _advance(self) -> None:
+        self.scheduler.advance(self._current)
+        for chunk in self._current:
+            chunk.sequence.seen = max(chunk.sequence.seen, chunk.stop)
+
+    def _score(self, step: _Assembled, logits_BV: Tensor) -> None:
+        if not step.scores:
+            return
+        rows = [row for row, _, _ in step.scores]
+        ids = [sequence.token_ids[position + 1] for _, sequence, position in step.scores]
+        for (_, sequence, _), value in zip(step.scores, logprobs.chosen(logits_BV[rows], ids), strict=True):
+            if sequence.request.choices:
+                job = self._jobs[sequence]
+                job.totals[job.sequences.index(sequence)] += value
+            else:
+                sequence.prompt_logprobs.append(value)
+
+    def _sample(self, step: _Assembled, logits_BV: Tensor) -> None:
+        if not step.samples:
+            return
+        rows = [row for row, _ in step.samples]
+        jobs = [self._jobs[sequence] for _, sequence in step.samples]
+        picked_BV = logits_BV[rows]
+        for row, (job, token_id) in enumerate(
+            zip(jobs, sample(picked_BV, [j.draw() for j in jobs]), strict=True)
+        ):
+            for delta in job.take(token_id, picked_BV[row]):
+                job.put(delta)
+
+    def _finish(self) -> None:
+        for chunk in self._current:
+            job = self._jobs.get(chunk.sequence)
+            if job is None:
+                continue
+            if job.complete:
+                self._end(job, self._completed(job))
+            elif chunk.sequence is job.first and chunk.stop >= job.first.n_prompt:
+                self._queue(job, len(job.sequences))
+
+    def _completed(self, job: Job) -> Item:
+        try:
+            if job.first.request.choices:
+                return scored(job.sequences, self.model, self.ledger, job.totals)
+            made = job.first.token_ids[job.first.n_prompt :]
+            columns = (
+                job.columns.cut(made, job.first.prompt_logprobs, self.model.tokenizer)
+                if job.columns
+                else None
+            )
+            return completion(job.first, self.model, self.ledger, self.store, job.text(), columns)
+        except SymposiaError as error:
+            self._distrust(error)
+            return error
+
+    def _distrust(self, error: BaseException) -> None:
+        """A write that was not counted may have left K/V under a key it does not deserve: no prefix is reused again."""
+        if isinstance(error, InterventionNotApplied):
+            self.healthy = False
+            self.pool.forget()
+
+    def _end(self, job: Job, item: Item) -> None:
+        self.drop(job)
+        job.put(item)
+
+
+def _wanted(sequence: Sequence, chunk: Chunk[Sequence]) -> Iterable[int]:
+    """Positions of a chunk whose logits are needed."""
+    if sequence.finish is None:
+        return [chunk.stop - 1] if chunk.stop == sequence.known else []
+    if sequence.request.choices:
+        first = sequence.n_prompt - 1
+    elif sequence.reads_prompt:
+        first = 0
+    else:
+        return []
+    last = len(sequence.token_ids) - 1
+    return range(max(first, chunk.start, sequence.seen), min(chunk.stop, last))

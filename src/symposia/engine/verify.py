@@ -1,0 +1,53 @@
+"""At load: our forward against the model's own, on a few tokens. A family we run wrongly is refused, never served.
+
+Axes: T tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from symposia.core.errors import ArchitectureNotUnderstood
+from symposia.interp.apply import StepWork
+from symposia.interp.bank import Bank, Ledger
+
+from .runner import Batch, RowView, Runner
+from .runner.hf import attending, is_small, single_threaded
+
+TOKENS = 24
+_BARS = {torch.float64: 1e-5, torch.float32: 1e-4, torch.bfloat16: 1e-1, torch.float16: 1e-1}
+
+
+def verify(model: PreTrainedModel, runner: Runner, vocabulary: int, block_size: int) -> float:
+    """Relative L2 of the logits, prefilled in two chunks; `ArchitectureNotUnderstood` above the dtype's bar.
+
+    Bars catch wrong attention, not rounding: that of fp64 is fp32's error, since transformers' eager attention takes
+    its softmax in fp32, and 16-bit kernels differ by a few percent.
+    """
+    ids = [(7919 * i + 13) % vocabulary for i in range(TOKENS)]
+    device = next(model.parameters()).device
+    ours_TV = torch.cat(
+        [_forward(runner, ids, start, stop, block_size) for start, stop in ((0, 17), (17, TOKENS))]
+    )
+    with torch.no_grad(), single_threaded(is_small(model)), attending(model, "eager"):
+        mask = torch.ones(1, TOKENS, dtype=torch.long, device=device)
+        plain_TV: Tensor = model(
+            input_ids=torch.tensor([ids], device=device), attention_mask=mask, use_cache=False
+        ).logits[0]
+    error = float((ours_TV.double() - plain_TV.double()).norm() / plain_TV.double().norm())
+    bar = _BARS[next(model.parameters()).dtype]
+    if not error <= bar:
+        raise ArchitectureNotUnderstood(
+            f"{model.config.model_type}: our logits differ from the model's own by {error:.2e} "
+            f"(relative L2); expected <= {bar:.0e}"
+        )
+    return error
+
+
+def _forward(runner: Runner, ids: list[int], start: int, stop: int, block_size: int) -> Tensor:
+    row = RowView(0, start, stop, range(-(-TOKENS // block_size)))
+    batch = Batch(ids[start:stop], list(range(start, stop)), (row,), list(range(stop - start)))
+    device = torch.device("cpu")
+    return runner.forward(batch, StepWork((), Bank(1, torch.float32, device, 1), Ledger(device, 1)))

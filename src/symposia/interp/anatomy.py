@@ -1,0 +1,59 @@
+"""Where the parts of a family's module tree are, by role. An unlisted family is not understood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from symposia.core.errors import ArchitectureNotUnderstood
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anatomy:
+    """Paths inside the causal-LM module. Blocks are sequential: each adds to one residual stream."""
+
+    blocks: str = "model.layers"
+    norm: str = "model.norm"
+    head: str = "lm_head"
+
+
+_SEQUENTIAL = Anatomy()
+ANATOMIES: dict[str, Anatomy] = dict.fromkeys(
+    ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3", "olmo2", "smollm3"), _SEQUENTIAL
+)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The modules of one loaded model, found and checked."""
+
+    blocks: tuple[nn.Module, ...]
+    norm: nn.Module
+    head: nn.Module
+    softcap: float | None
+
+    def norm_and_unembed(self, hidden_ND: Tensor) -> Tensor:
+        """`logits_NV` of rows that leave the last block."""
+        logits_NV: Tensor = self.head(self.norm(hidden_ND))
+        return logits_NV if self.softcap is None else (logits_NV / self.softcap).tanh() * self.softcap
+
+
+def dissect(model: nn.Module, model_type: str, layers: int, softcap: float | None) -> Parts:
+    """The parts of a loaded model; `ArchitectureNotUnderstood` for an unlisted family or another tree."""
+    if model_type not in ANATOMIES:
+        raise ArchitectureNotUnderstood(
+            f"model type {model_type!r}: expected one of {', '.join(sorted(ANATOMIES))}; "
+            "load it with white_box=False to run it without interventions and captures"
+        )
+    anatomy = ANATOMIES[model_type]
+    try:
+        blocks = tuple(model.get_submodule(anatomy.blocks).children())
+        parts = Parts(blocks, model.get_submodule(anatomy.norm), model.get_submodule(anatomy.head), softcap)
+    except AttributeError as error:
+        raise ArchitectureNotUnderstood(
+            f"model type {model_type!r} without the modules of {anatomy}: {error}"
+        ) from error
+    if len(blocks) != layers:
+        raise ArchitectureNotUnderstood(f"{anatomy.blocks}: expected {layers} blocks; got {len(blocks)}")
+    return parts

@@ -1,0 +1,60 @@
+"""Rows copied out of a forward, kept until the turn ends; then cut, reduced, stored or turned into floats.
+
+Axes: N rows, D residual width (or vocabulary).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from symposia.core.positions import runs
+from symposia.core.span import Span
+
+
+class Reads:
+    """The rows of one capture at one layer, in order of position."""
+
+    def __init__(self) -> None:
+        self._positions: list[int] = []
+        self._rows: list[Tensor] = []
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def append(self, positions: Sequence[int], rows_ND: Tensor) -> None:
+        """Take rows that nobody else will write to."""
+        self._positions.extend(positions)
+        self._rows.append(rows_ND)
+
+    def cut(self, stop: int) -> tuple[list[int], Tensor]:
+        """Positions below `stop` and their rows `[N, ...]`."""
+        kept = sum(p < stop for p in self._positions)
+        rows_ND = torch.cat(self._rows) if self._rows else torch.empty(0)
+        return self._positions[:kept], rows_ND[:kept]
+
+
+def pool(
+    by: str, positions: Sequence[int], rows_ND: Tensor, spans: Sequence[Span]
+) -> tuple[tuple[tuple[int, int], ...], Tensor]:
+    """One fp32 row per span that has any of the positions, and the runs of positions pooled."""
+    pooled: list[Tensor] = []
+    covered: list[int] = []
+    work_ND = rows_ND if rows_ND.dtype == torch.float64 else rows_ND.float()
+    for span in spans:
+        at = [i for i, p in enumerate(positions) if span.start <= p < span.stop]
+        if not at:
+            continue
+        covered.extend(positions[i] for i in at)
+        chosen_ND = work_ND[at]
+        match by:
+            case "mean":
+                pooled.append(chosen_ND.mean(dim=0))
+            case "max":
+                pooled.append(chosen_ND.amax(dim=0))
+            case _:
+                pooled.append(chosen_ND[-1])
+    rows = torch.stack(pooled) if pooled else work_ND[:0]
+    return runs(covered), rows.float()

@@ -1,0 +1,119 @@
+"""Sampling: the draw of (seed, index) and nothing else; each knob does what its name says."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symposia.core.profile import Sampling
+from symposia.engine.sampler import Draw, sample, uniform
+
+
+def draw(seed=0, index=0, **fields):
+    sampling = {key: fields.pop(key) for key in list(fields) if key in Sampling.__struct_fields__}
+    return Draw(sampling=Sampling(**sampling), seed=seed, index=index, **fields)
+
+
+def kept(logits, **sampling):
+    """Which ids ever come, and how often."""
+    rows = torch.tensor(logits).expand(4000, -1)
+    return Counter(sample(rows, [draw(seed=9, index=i, **sampling) for i in range(4000)]))
+
+
+@given(st.integers(0, 2**63 - 1), st.integers(0, 2**20))
+def test_uniform_is_a_function_into_the_unit_interval(seed, index):
+    """The same number for the same pair, in [0, 1)."""
+    assert 0.0 <= uniform(seed, index) < 1.0
+    assert uniform(seed, index) == uniform(seed, index)
+
+
+def test_frequencies_follow_the_distribution():
+    """4,000 draws of a known distribution, within five standard errors."""
+    p = [0.5, 0.25, 0.125, 0.125]
+    found = kept(torch.tensor(p).log().tolist())
+    for token, share in enumerate(p):
+        assert abs(found[token] - 4000 * share) < 5 * (4000 * share * (1 - share)) ** 0.5
+
+
+def test_a_row_does_not_see_its_neighbours():
+    """Alone, or anywhere in a batch of others: the same id."""
+    logits = torch.randn(16, 50, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    draws = [draw(seed=i, index=i, temperature=0.8, top_p=0.9, top_k=20, min_p=0.01) for i in range(16)]
+    together = sample(logits, draws)
+    assert together == [sample(logits[i : i + 1], [draws[i]])[0] for i in range(16)]
+    assert sample(logits.flip(0), draws[::-1]) == together[::-1]
+
+
+def test_greedy_takes_the_lowest_of_equals():
+    """Temperature 0 is argmax; ties go to the lowest id."""
+    assert sample(torch.tensor([[1.0, 3.0, 3.0, 2.0]]), [draw(temperature=0.0)]) == [1]
+
+
+def test_truncation_keeps_exactly_what_it_says():
+    """top_k keeps k, top_p the smallest set that reaches p, min_p what is likely enough beside the best."""
+    logits = torch.tensor([0.4, 0.3, 0.2, 0.1]).log().tolist()
+    assert set(kept(logits, top_k=2)) == {0, 1}
+    assert set(kept(logits, top_p=0.65)) == {0, 1}
+    assert set(kept(logits, top_p=0.71)) == {0, 1, 2}
+    assert set(kept(logits, min_p=0.6)) == {0, 1}
+    assert set(kept(logits, top_k=3, top_p=0.5)) == {0, 1}
+    assert set(kept(logits)) == {0, 1, 2, 3}
+
+
+def test_ties_with_the_last_kept_are_kept():
+    """No order of sorting decides between equals."""
+    assert set(kept([1.0, 0.0, 0.0, 0.0], top_k=2)) == {0, 1, 2, 3}
+
+
+def test_a_nucleus_wider_than_the_prefilter_is_exact():
+    """A flat distribution over 2,000 ids: the nucleus of half the mass is 1,000 of them, not 256."""
+    logits = (torch.arange(2000, 0, -1, dtype=torch.float64) * 1e-6)[None]
+    found = sample(logits.expand(3000, -1), [draw(seed=4, index=i, top_p=0.5) for i in range(3000)])
+    assert max(found) in range(900, 1001)
+    assert len(set(found)) > 800
+
+
+def test_penalties_are_those_of_transformers_and_openai():
+    """Repetition divides or multiplies by sign over prompt and reply; presence and frequency count the reply."""
+    from transformers import RepetitionPenaltyLogitsProcessor
+
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(1, 30, generator=generator)
+    expected = RepetitionPenaltyLogitsProcessor(1.8)(torch.tensor([[4, 7, 7]]), logits.clone())
+    for i in range(50):
+        made = draw(seed=1, index=i, repetition_penalty=1.8, prompt=(4,), made=(7, 7))
+        assert sample(logits, [made]) == sample(expected, [draw(seed=1, index=i)])
+    by_hand = logits.clone()
+    by_hand[0, 7] -= 0.5 + 2 * 0.25
+    for i in range(50):
+        made = draw(seed=1, index=i, presence_penalty=0.5, frequency_penalty=0.25, prompt=(4,), made=(7, 7))
+        assert sample(logits, [made]) == sample(by_hand, [draw(seed=1, index=i)])
+
+
+def test_bias_and_bans():
+    """A bias adds to a logit; a banned id never comes, greedy or not."""
+    flat = torch.zeros(1, 5)
+    assert sample(flat, [draw(temperature=0.0, logit_bias=((3, 1.0),))]) == [3]
+    assert sample(flat, [draw(temperature=0.0, banned=(0, 1))]) == [2]
+    assert set(kept([0.0] * 5, banned=(0, 4))) == {1, 2, 3}
+
+
+def test_logits_are_not_changed():
+    """The model's own distribution stays as it is for log-probabilities."""
+    logits = torch.zeros(1, 5)
+    sample(logits, [draw(logit_bias=((3, 9.0),), temperature=0.5, banned=(1,))])
+    assert logits.equal(torch.zeros(1, 5))
+
+
+@pytest.mark.parametrize("temperature", [0.01, 10.0])
+def test_extreme_temperatures_stay_finite(temperature):
+    """Very cold is greedy in effect, very hot is nearly flat; neither overflows."""
+    logits = torch.tensor([[60.0, -60.0, 0.0]])
+    found = Counter(
+        sample(logits.expand(600, -1), [draw(index=i, temperature=temperature) for i in range(600)])
+    )
+    assert (set(found) == {0}) is (temperature < 1)
