@@ -1,0 +1,1 @@
+"""The command line: reads what the user asked for once, assembles, runs, prints."""

@@ -1,0 +1,65 @@
+"""`symposia`: one application, a command a module, each imported when it is called."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import flags
+from .chat import ChatOptions, chat
+from .demo import DemoOptions, demo
+from .doctor import DoctorOptions, doctor
+from .models import ListOptions, ModelOptions, check, list_models, show
+from .run import RunOptions, run
+from .schema import SchemaOptions, schema
+from .view import ViewOptions, view
+
+app = typer.Typer(
+    name="symposia",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Language models talk to each other, with the inside open.",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from symposia import __version__
+
+        print(f"symposia {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _everywhere(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    del version
+
+
+models = typer.Typer(no_args_is_help=True, help="Names of models; what one is; whether it works here.")
+
+flags.add(app, "demo", DemoOptions, demo)
+flags.add(app, "run", RunOptions, run)
+flags.add(app, "chat", ChatOptions, chat)
+flags.add(app, "view", ViewOptions, view)
+flags.add(models, "list", ListOptions, list_models)
+flags.add(models, "show", ModelOptions, show)
+flags.add(models, "check", ModelOptions, check)
+app.add_typer(models, name="models")
+flags.add(app, "schema", SchemaOptions, schema)
+flags.add(app, "doctor", DoctorOptions, doctor)
+
+
+def main() -> None:
+    """The console entry point."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""From a scenario file to a scenario: names agree, files are there, nothing has been run yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symposia.backends.endpoints import HOSTED
+from symposia.core.errors import InvalidInput
+from symposia.core.message import Message, said
+from symposia.core.models import resolve
+from symposia.core.profile import Participant, Profile, check_name
+from symposia.talk.rules import Price
+from symposia.talk.scenario import Scenario, check_scenario
+
+from .agree import check_names
+from .convert import convert
+from .form import Endpoint, ScenarioForm, Seat, Speech
+from .located import Path as Place
+from .located import ScenarioFileError
+from .overrides import override
+from .shorthand import spelled_out
+from .tree import Tree, read_tree
+
+if TYPE_CHECKING:
+    from symposia.interp.vector import SteeringVector
+
+SCRIPTED = "scripted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Everything a scenario file says. `folder` is where its paths begin; `vectors` are those named by file."""
+
+    scenario: Scenario
+    folder: Path
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    vectors: tuple[SteeringVector, ...] = ()
+    rows: Path | None = None
+
+    def expanded(self, row: int | None) -> Setting:
+        """With the slots filled from one row of the data set; unchanged where there is none."""
+        if self.rows is None:
+            if row is not None:
+                raise InvalidInput("--row: this scenario has no dataset; leave it out")
+            return self
+        rows = list(_rows(self.rows))
+        if row is None:
+            raise InvalidInput(
+                f"{self.rows.name} has {len(rows)} rows; choose one with --row 0..{len(rows) - 1}"
+            )
+        if row >= len(rows):
+            raise InvalidInput(f"--row {row}: expected 0..{len(rows) - 1}, the rows of {self.rows.name}")
+        scenario = next(islice(self.scenario.expand(rows), row, None))
+        return replace(self, scenario=scenario, rows=None)
+
+
+def read_setting(path: Path, settings: Sequence[str] = (), *, allow_code: bool = False) -> Setting:
+    """Read and check a scenario file. `ScenarioFileError` points at what is wrong; nothing is run or connected."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path}: expected a scenario file; {error}") from error
+    tree = read_tree(text, str(path))
+    override(tree, settings)
+    tree.data = spelled_out(tree.data)
+    form = convert(tree, ScenarioForm)
+    return _Builder(form, tree, path.parent, allow_code=allow_code).setting()
+
+
+class _Builder:
+    def __init__(self, form: ScenarioForm, tree: Tree, folder: Path, *, allow_code: bool) -> None:
+        self.form, self.tree, self.folder, self.allow_code = form, tree, folder, allow_code
+        self.vectors: dict[str, SteeringVector] = {}
+
+    def setting(self) -> Setting:
+        form = self.form
+        for name in ("mcp", "code"):
+            if name in self.tree.data:
+                raise self.tree.error(
+                    (name,), "this version starts no servers and loads no tools; take it out", at_key=True
+                )
+        for name in form.participants:
+            with self._at("participants", name, at_key=True):
+                check_name(name, form.view.moderator)
+        check_names(form, self.tree)
+        scenario = Scenario(
+            name=form.name,
+            participants=tuple(self._participant(name, seat) for name, seat in form.participants.items()),
+            protocol=form.protocol,
+            until=form.until,
+            shared_system=form.shared_system,
+            shared_context=form.shared_context,
+            prompt=_message(form.prompt) if isinstance(form.prompt, Speech) else form.prompt,
+            opening=tuple(_message(m) for m in form.opening),
+            view=form.view,
+            fit=form.fit,
+            hooks=form.hooks,
+            seed=form.seed,
+            date=form.date,
+            fields=form.dataset.fields if form.dataset else (),
+        )
+        with self._at():
+            scenario = check_scenario(scenario)
+        return Setting(
+            scenario=scenario,
+            folder=self.folder,
+            endpoints=form.endpoints,
+            prices={self._model(a, ("prices", a)): price for a, price in form.prices.items()},
+            vectors=tuple(self.vectors.values()),
+            rows=self._dataset(),
+        )
+
+    def _participant(self, name: str, seat: Seat) -> Participant:
+        here: Place = ("participants", name)
+        if seat.system is not None and seat.system_file is not None:
+            raise self.tree.error(
+                (*here, "system_file"), "expected system or system_file; got both", at_key=True
+            )
+        if seat.tools:
+            raise self.tree.error((*here, "tools"), "this version runs no tools; take them out", at_key=True)
+        system = seat.system
+        if seat.system_file is not None:
+            system = (
+                self._file((*here, "system_file"), seat.system_file).read_text(encoding="utf-8").rstrip("\n")
+            )
+        profile = Profile(
+            model=self._model(seat.model, (*here, "model")),
+            system=system,
+            sampling=seat.sampling,
+            interventions=self._interventions(here, seat),
+            tool_rounds=seat.tool_rounds,
+            history=seat.history,
+        )
+        return Participant(name=name, profile=profile, private=tuple(_message(m) for m in seat.private))
+
+    def _model(self, address: str, where: Place) -> str:
+        with self._at(*where):
+            found = resolve(address, {SCRIPTED, *HOSTED, *self.form.endpoints})
+        code = found.endpoint == SCRIPTED and SCRIPTED not in self.form.endpoints
+        if code and not self.allow_code:
+            raise self.tree.error(
+                where, f"{found.name} is Python code that would run; pass --allow-code to allow it"
+            )
+        if code:
+            file, colon, function = found.name.partition(":")
+            if not colon or not function.isidentifier():
+                raise self.tree.error(where, f"expected scripted:FILE.py:FUNCTION; got {address!r}")
+            self._file(where, file)
+        return found.canonical
+
+    def _interventions(self, here: Place, seat: Seat) -> tuple[Any, ...]:
+        if not seat.interventions:
+            return ()
+        from .vectors import named_by_digest
+
+        made = []
+        for index, intervention in enumerate(seat.interventions):
+            where = (*here, "interventions", index)
+            made.append(named_by_digest(intervention, partial(self._vector, where)))
+        return tuple(made)
+
+    def _vector(self, at: Place, text: str, key: tuple[str, ...]) -> str:
+        where = (*at, *key)
+        from .vectors import is_digest, read_vector
+
+        if is_digest(text):
+            return text
+        if not text.endswith(".safetensors"):
+            raise self.tree.error(
+                where, f"expected a digest sha256:… or a vector file *.safetensors; got {text!r}"
+            )
+        path = self._file(where, text)
+        with self._at(*where):
+            vector = read_vector(path)
+        self.vectors[vector.digest] = vector
+        return vector.digest
+
+    def _dataset(self) -> Path | None:
+        return self._file(("dataset", "path"), self.form.dataset.path) if self.form.dataset else None
+
+    def _file(self, where: Place, name: str) -> Path:
+        """A file of this scenario's own folder."""
+        folder = self.folder.resolve()
+        path = (folder / name).resolve()
+        if Path(name).is_absolute() or not path.is_relative_to(folder):
+            raise self.tree.error(where, f"expected a path inside {self.folder}; got {name!r}")
+        if not path.is_file():
+            raise self.tree.error(where, f"there is no file {name!r} in {self.folder}")
+        return path
+
+    @contextmanager
+    def _at(self, *path: str | int, at_key: bool = False) -> Iterator[None]:
+        """Errors of values read at `path` point there."""
+        try:
+            yield
+        except ScenarioFileError:
+            raise
+        except InvalidInput as error:
+            raise self.tree.error(path, str(error), at_key=at_key) from error
+
+
+def _message(speech: Speech) -> Message:
+    audience = None if speech.audience is None else frozenset(speech.audience)
+    return said(speech.author, speech.text, audience)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InvalidInput(f"{path}:{number}: expected one JSON object a line; {error}") from error
+        if not isinstance(row, dict):
+            raise InvalidInput(f"{path}:{number}: expected a JSON object; got {type(row).__name__}")
+        yield row
