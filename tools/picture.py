@@ -1,4 +1,4 @@
-"""The picture in the README: what `symposia demo` prints, as SVG. `python -m tools.picture`"""
+"""The picture in the README: what `symposia demo` prints, as SVG. `python -m tools.picture`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def drawn(text: str) -> str:
     """The text in a terminal window, without outside references."""
     from rich._export_format import CONSOLE_SVG_FORMAT
 
-    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    console = Console(
+        record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor"
+    )
     console.print(Text.from_ansi(text.rstrip()))
     return console.export_svg(title="make demo", code_format=FONT.sub("", CONSOLE_SVG_FORMAT))
 

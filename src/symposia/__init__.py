@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562): `import symposia` stays light."""
     if name not in _HOME:
-        raise AttributeError(f"module 'symposia' has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
+        raise AttributeError(
+            f"module 'symposia' has no attribute {name!r}; it has {', '.join(sorted(_HOME))}"
+        )
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,19 +31,19 @@ if TYPE_CHECKING:
     from symposia.interp.vector import Reading, SteeringVector
 
 _lock = threading.Lock()
-_engines: Engines | None = None
-_default: Endpoints | None = None
 
 
 def engines() -> Engines:
     """The process's local models, shared by every conversation; the engine is imported at the first call."""
-    global _engines
     with _lock:
-        if _engines is None:
-            from symposia.engine import Engines
+        return _engines()
 
-            _engines = Engines()
-        return _engines
+
+@cache
+def _engines() -> Engines:
+    from symposia.engine import Engines
+
+    return Engines()
 
 
 def backend_of(table: Mapping[str, Builder] | None = None) -> Endpoints:
@@ -50,13 +51,10 @@ def backend_of(table: Mapping[str, Builder] | None = None) -> Endpoints:
     return Endpoints(table or {}, local=engines)
 
 
+@cache
 def default_backend() -> Endpoints:
     """The backend conversations use when none is given; one for the process."""
-    global _default
-    with _lock:
-        if _default is None:
-            _default = backend_of()
-        return _default
+    return backend_of()
 
 
 class Conversation(TalkConversation):
@@ -86,7 +84,9 @@ class Conversation(TalkConversation):
 
     @staticmethod
     def _dated(scenario: Scenario) -> Scenario:
-        return scenario if scenario.date else msgspec.structs.replace(scenario, date=datetime.date.today().isoformat())
+        return (
+            scenario if scenario.date else msgspec.structs.replace(scenario, date=dt.date.today().isoformat())
+        )
 
 
 def _with_canonical_model(participant: Participant) -> Participant:
@@ -94,7 +94,9 @@ def _with_canonical_model(participant: Participant) -> Participant:
         model = canonical(participant.profile.model)
     except UnknownModel:  # an address only the conversation's own backend knows
         return participant
-    return msgspec.structs.replace(participant, profile=msgspec.structs.replace(participant.profile, model=model))
+    return msgspec.structs.replace(
+        participant, profile=msgspec.structs.replace(participant.profile, model=model)
+    )
 
 
 class Direction:
@@ -123,7 +125,13 @@ class Direction:
         self.vector.save(path)
 
 
-def fit(pairs: str | Path | Sequence[ContrastPair], model: str, *, name: str = "direction", read: Reading | None = None) -> Direction:
+def fit(
+    pairs: str | Path | Sequence[ContrastPair],
+    model: str,
+    *,
+    name: str = "direction",
+    read: Reading | None = None,
+) -> Direction:
     """A direction from contrast pairs (a JSONL file or values) by difference of means, at every layer.
 
     Raises `InvalidInput` for fewer than 8 pairs, repeated ids, or a pair of identical texts.
@@ -135,7 +143,9 @@ def fit(pairs: str | Path | Sequence[ContrastPair], model: str, *, name: str = "
     engine = engines().engine(model)
     loaded = load_pairs(pairs) if isinstance(pairs, str | Path) else tuple(pairs)
     made = portal.call(
-        fit_pairs(loaded, backend=engine, inside=engine, store=engine.store, read=read or Reading(), name=name)
+        fit_pairs(
+            loaded, backend=engine, inside=engine, store=engine.store, read=read or Reading(), name=name
+        )
     )
     return Direction(made.vector, made.diagnosis)
 

@@ -9,6 +9,8 @@ import pytest
 
 pytest.importorskip("torch")
 
+import itertools
+
 from symposia.core.conform import conform
 from symposia.core.message import Message
 from symposia.core.profile import Participant, Profile, Sampling
@@ -86,7 +88,7 @@ def test_each_family_sees_the_lines_its_template_accepts(name: str) -> None:
     template = engine(name).template
     lines = conform(talk.view("alice"), template.rules)
     if template.rules.alternate:
-        assert all(a.role != b.role for a, b in zip(lines, lines[1:], strict=False))
+        assert all(a.role != b.role for a, b in itertools.pairwise(lines))
     if template.rules.system in ("rejected", "last_user"):
         assert all(line.role != "system" for line in lines)
     text = talk.prompt("alice").text
@@ -102,7 +104,8 @@ def test_a_speakers_own_words_are_shown_again_by_their_ids(name: str) -> None:
     talk = company(name, 2)
     talk.run(3, prompt="Tea?")
     first, last = talk.transcript[1], talk.transcript[3]
-    assert first.provenance is not None and first.author == last.author
+    assert first.provenance is not None
+    assert first.author == last.author
     ids, prompt = first.provenance.token_ids, talk.completion(last).prompt_token_ids
     trimmed = engine(name).template.facts.trims != "none" and first.text != first.text.strip()
     assert len(ids) == 8

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
 
 import pytest
@@ -179,8 +178,10 @@ def test_call_time_interventions_reach_the_request_and_the_profile_digest() -> N
         able.sample("ann"),
         able.sample("ann", interventions=[Add(vector="sha256:00", layers=(1,))]),
     )
-    assert isinstance(plain, Message) and isinstance(steered, Message)
-    assert plain.provenance is not None and steered.provenance is not None
+    assert isinstance(plain, Message)
+    assert isinstance(steered, Message)
+    assert plain.provenance is not None
+    assert steered.provenance is not None
     assert plain.provenance.profile != steered.provenance.profile
     assert steered.provenance.interventions == (Add(vector="sha256:00", layers=(1,)),)
 
@@ -247,7 +248,7 @@ class Stuck:
     """A backend that never answers, and says when it is asked and when it is let go."""
 
     def __init__(self) -> None:
-        self.asked, self.closed = threading.Event(), threading.Event()
+        self.asked, self.closed = asyncio.Event(), asyncio.Event()
         self._inner = Scripted(babble)
         self.describe, self.render = self._inner.describe, self._inner.render
 
@@ -267,8 +268,7 @@ def test_a_second_run_at_once_is_busy_and_leaving_a_stream_cancels() -> None:
 
     async def scene() -> None:
         task = asyncio.ensure_future(talk.arun(1))
-        while not backend.asked.is_set():
-            await asyncio.sleep(0)
+        await backend.asked.wait()
         with pytest.raises(ConversationBusy):
             await talk.arun(1)
         with pytest.raises(ConversationBusy):
@@ -304,7 +304,8 @@ def test_a_protocol_that_stops_needs_no_limit() -> None:
     talk = conversation(protocol=Once(speaker="bob"))
     talk.run()
     assert [m.author for m in talk.transcript] == ["bob"]
-    assert talk.stopped is not None and talk.stopped.reason == "once"
+    assert talk.stopped is not None
+    assert talk.stopped.reason == "once"
 
 
 def test_bad_scenarios_are_refused_when_made() -> None:
@@ -335,4 +336,5 @@ def test_a_plain_function_may_say_when_to_stop() -> None:
     talk = conversation()
     talk.run(until=lambda transcript, tally: "three" if tally.turns == 3 else None)
     assert len(talk) == 3
-    assert talk.stopped is not None and talk.stopped.reason == "three"
+    assert talk.stopped is not None
+    assert talk.stopped.reason == "three"

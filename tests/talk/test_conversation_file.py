@@ -138,4 +138,5 @@ def test_loading_asks_nothing(tmp_path: Path) -> None:
 
     again = Conversation.load(tmp_path / "a.json", backend=Scripted(never))
     assert again.transcript == talk.transcript
-    assert isinstance(again["ann"], Participant) and isinstance(again["ann"].profile, Profile)
+    assert isinstance(again["ann"], Participant)
+    assert isinstance(again["ann"].profile, Profile)

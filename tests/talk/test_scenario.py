@@ -49,11 +49,11 @@ def test_slots_are_filled_everywhere_and_only_once() -> None:
     assert filled.shared_context == "{{dish}} pie or {{other}}?"
     assert filled.participants[0].profile.system == "Like {{dish}} pie."
     assert filled.participants[1].private[0].text == "Hate {{dish}} pie."
-    assert isinstance(filled.protocol, Moderated) and filled.protocol.ask == "Who on {{dish}} pie?"
+    assert isinstance(filled.protocol, Moderated)
+    assert filled.protocol.ask == "Who on {{dish}} pie?"
     assert filled.prompt == "Is {{dish}} pie good?"
-    assert (
-        isinstance(filled.hooks[0], JudgeHook) and filled.hooks[0].question == "Is this about {{dish}} pie?"
-    )
+    assert isinstance(filled.hooks[0], JudgeHook)
+    assert filled.hooks[0].question == "Is this about {{dish}} pie?"
     assert filled.row == {"dish": "{{dish}} pie", "id": 7}
     assert filled.digest != scenario.digest
 

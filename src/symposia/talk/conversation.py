@@ -54,7 +54,9 @@ class Conversation(Holder):
             Participant(name=name, profile=Profile(model=cls._address(model, name), sampling=sampling))
             for name, model in zip(names, models, strict=True)
         )
-        scenario = Scenario(participants=seats, shared_system=shared_system, shared_context=shared_context, prompt=prompt)
+        scenario = Scenario(
+            participants=seats, shared_system=shared_system, shared_context=shared_context, prompt=prompt
+        )
         return cls(scenario=scenario, backend=backend)
 
     async def arun(
@@ -109,7 +111,9 @@ class Conversation(Holder):
             self.arun(turns, until=until, first=first, prompt=prompt, protocol=protocol, listen=listen)
         )
 
-    async def stream(self, turns: int | None = None, *, until: StopCondition | Test | None = None) -> AsyncIterator[Delta | Message]:
+    async def stream(
+        self, turns: int | None = None, *, until: StopCondition | Test | None = None
+    ) -> AsyncIterator[Delta | Message]:
         """Run, giving pieces and messages as they come. Leaving the loop early cancels the turn under way."""
         queue: asyncio.Queue[Delta | Message | None] = asyncio.Queue()
         task = asyncio.ensure_future(self.arun(turns, until=until, listen=queue.put_nowait))
@@ -160,7 +164,13 @@ class Conversation(Holder):
     ) -> Message | None:
         """See `astep`."""
         return portal.call(
-            self.astep(speaker, interventions=interventions, captures=captures, logprobs=logprobs, max_tokens=max_tokens)
+            self.astep(
+                speaker,
+                interventions=interventions,
+                captures=captures,
+                logprobs=logprobs,
+                max_tokens=max_tokens,
+            )
         )
 
     async def asample(
@@ -202,7 +212,13 @@ class Conversation(Holder):
         """See `asample`."""
         return portal.call(
             self.asample(
-                speaker, message, author=author, n=n, interventions=interventions, captures=captures, logprobs=logprobs
+                speaker,
+                message,
+                author=author,
+                n=n,
+                interventions=interventions,
+                captures=captures,
+                logprobs=logprobs,
             )
         )
 
@@ -220,7 +236,9 @@ class Conversation(Holder):
 
     async def aprompt(self, speaker: Speaker) -> Prompt:
         """The prompt its model would be given now, rendered by the backend."""
-        asked = await ask(self._table(), Turn(speaker=self._name(speaker)), self.transcript, len(self.transcript), FREE)
+        asked = await ask(
+            self._table(), Turn(speaker=self._name(speaker)), self.transcript, len(self.transcript), FREE
+        )
         if not isinstance(asked, Ask):
             raise InvalidInput("this view needs a summary first; take the turn to have it made")
         return await self.session.backend.render(asked.request)
@@ -237,14 +255,16 @@ class Conversation(Holder):
         return rebuild(self._table(profile, self.transcript[index].author), self.transcript, index)
 
     def save(self, path: str | Path, *, without: Sequence[str] = (), completions: bool | None = None) -> None:
-        """Write `path` (JSON), and `completions.jsonl` beside it when logprobs or captures were asked for, or on request.
+        """Write `path` (JSON); beside it `completions.jsonl`, on request or if logprobs or captures were asked for.
 
         `NotSerialisable` names a live field that cannot be stored, unless it is in `without`.
         """
         conversation_file.save(self, Path(path), frozenset(without), completions)
 
     @classmethod
-    def load(cls, path: str | Path, *, backend: Backend | None = None, kit: Kit | None = None) -> Conversation:
+    def load(
+        cls, path: str | Path, *, backend: Backend | None = None, kit: Kit | None = None
+    ) -> Conversation:
         """Read a saved conversation. Loading runs nothing, starts nothing, reads no key."""
         return conversation_file.load(cls, Path(path), backend, kit)
 
@@ -252,7 +272,12 @@ class Conversation(Holder):
         taken: list[Message] = []
         rules = replace(self._rules(), seed_key=(*self._seed_key(), "draw", k))
         await self.session.play(
-            Given((Turn(speaker=name),), len(start)), self.participants, start, rules, extras=extras, commit=taken.extend
+            Given((Turn(speaker=name),), len(start)),
+            self.participants,
+            start,
+            rules,
+            extras=extras,
+            commit=taken.extend,
         )
         return taken[-1]
 
@@ -262,7 +287,9 @@ class Conversation(Holder):
             self.stopped = step
             return ()
         if len(step) > 1:
-            raise InvalidInput(f"the protocol calls on {len(step)} speakers at once; use run(), or step(speaker)")
+            raise InvalidInput(
+                f"the protocol calls on {len(step)} speakers at once; use run(), or step(speaker)"
+            )
         return step
 
     def _beginning_with(self, rule: TurnProtocol, first: str, at: int) -> TurnProtocol:
@@ -273,7 +300,11 @@ class Conversation(Holder):
     def _prompter(self, first: Speaker | None) -> str:
         """Who says a prompt: the last participant who does not speak right after it."""
         begins = None if first is None else self._name(first)
-        return [n for n in self.scenario.names if n != begins][-1] if len(self.participants) > 1 else self.scenario.view.moderator
+        return (
+            [n for n in self.scenario.names if n != begins][-1]
+            if len(self.participants) > 1
+            else self.scenario.view.moderator
+        )
 
     def _other(self, name: str) -> str:
         others = [n for n in self.scenario.names if n != name]
@@ -284,9 +315,14 @@ class Conversation(Holder):
 
 
 def _extras(
-    interventions: Sequence[Intervention], captures: Sequence[Capture], logprobs: int | None, max_tokens: int | None
+    interventions: Sequence[Intervention],
+    captures: Sequence[Capture],
+    logprobs: int | None,
+    max_tokens: int | None,
 ) -> Extras:
-    return Extras(interventions=tuple(interventions), captures=tuple(captures), logprobs=logprobs, max_tokens=max_tokens)
+    return Extras(
+        interventions=tuple(interventions), captures=tuple(captures), logprobs=logprobs, max_tokens=max_tokens
+    )
 
 
 def _joined(limit: Turns | None, until: StopCondition | None) -> StopCondition | None:

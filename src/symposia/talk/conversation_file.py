@@ -46,7 +46,10 @@ def encode(conversation: Conversation, without: Collection[str] = ()) -> bytes:
         if field not in without:
             raise NotSerialisable(field, why)
     used = {m.provenance.profile for m in conversation.transcript if m.provenance is not None}
-    known = {**{digest(p.profile): p.profile for p in conversation.participants}, **conversation.session.profiles}
+    known = {
+        **{digest(p.profile): p.profile for p in conversation.participants},
+        **conversation.session.profiles,
+    }
     return canonical(
         ConversationFile(
             scenario=conversation.scenario,
@@ -66,9 +69,17 @@ def live_fields(conversation: Conversation) -> list[tuple[str, str]]:
     kit = conversation.session.kit
     found: list[tuple[str, str]] = []
     if conversation.live_protocol is not None:
-        found.append(("protocol", f"{type(conversation.live_protocol).__name__} is not one of the built-in protocols"))
-    found += [("hooks", f"{type(h).__name__} is a live object") for h in kit.hooks if not isinstance(h, SavedHook)][:1]
-    found += [(n, "it holds functions") for n, held in (("readers", kit.readers), ("summarisers", kit.summarisers)) if held]
+        found.append(
+            ("protocol", f"{type(conversation.live_protocol).__name__} is not one of the built-in protocols")
+        )
+    found += [
+        ("hooks", f"{type(h).__name__} is a live object") for h in kit.hooks if not isinstance(h, SavedHook)
+    ][:1]
+    found += [
+        (n, "it holds functions")
+        for n, held in (("readers", kit.readers), ("summarisers", kit.summarisers))
+        if held
+    ]
     return found
 
 
@@ -76,19 +87,30 @@ def save(conversation: Conversation, path: Path, without: Collection[str], compl
     """Write the conversation, and its raw completions beside it when they hold more than text, or on request."""
     write_atomic(path, encode(conversation, without))
     kept = conversation.session.completions
-    named = [c for m in conversation.transcript if m.provenance for c in m.provenance.completions if c in kept]
+    named = [
+        c for m in conversation.transcript if m.provenance for c in m.provenance.completions if c in kept
+    ]
     rich = any(kept[c].logprobs is not None or kept[c].activations for c in named)
     if named and (rich if completions is None else completions):
-        write_atomic(path.with_name("completions.jsonl"), b"".join(canonical(kept[c]) + b"\n" for c in dict.fromkeys(named)))
+        write_atomic(
+            path.with_name("completions.jsonl"),
+            b"".join(canonical(kept[c]) + b"\n" for c in dict.fromkeys(named)),
+        )
 
 
 def load(cls: type[C], path: Path, backend: Backend | None, kit: Kit | None) -> C:
     """A conversation that goes on where the saved one stopped."""
     raw = path.read_bytes()
     stored = read(raw, str(path))
-    conversation = cls(scenario=stored.scenario, transcript=Transcript(stored.transcript), backend=backend, kit=kit)
+    conversation = cls(
+        scenario=stored.scenario, transcript=Transcript(stored.transcript), backend=backend, kit=kit
+    )
     conversation.restore(
-        id=stored.conversation, branch=stored.branch, branches=stored.branches, draws=stored.draws, profiles=stored.profiles
+        conversation=stored.conversation,
+        branch=stored.branch,
+        branches=stored.branches,
+        draws=stored.draws,
+        profiles=stored.profiles,
     )
     beside = path.with_name("completions.jsonl")
     if beside.exists():
@@ -105,9 +127,11 @@ def read(raw: bytes, path: str = "") -> ConversationFile:
         stored = decode(raw, ConversationFile)
     except InvalidInput as error:
         raise UnsupportedFormat(expected=f"{FORMAT} version 1", got=str(error), path=path) from error
-    missing = {m.provenance.profile for m in stored.transcript if m.provenance and m.provenance.profile} - set(stored.profiles)
+    missing = {
+        m.provenance.profile for m in stored.transcript if m.provenance and m.provenance.profile
+    } - set(stored.profiles)
     if missing:
-        raise UnsupportedFormat(expected="every profile the transcript names", got=f"none for {sorted(missing)[0]}", path=path)
+        raise UnsupportedFormat(
+            expected="every profile the transcript names", got=f"none for {min(missing)}", path=path
+        )
     return stored
-
-

@@ -66,9 +66,11 @@ class Holder:
         self.branch_id, self.branches, self.draws = "", 0, 0  # the empty branch is the trunk
         self.stopped: Stop | None = None
 
-    def restore(self, *, id: str, branch: str, branches: int, draws: int, profiles: Mapping[str, Profile]) -> None:
+    def restore(
+        self, *, conversation: str, branch: str, branches: int, draws: int, profiles: Mapping[str, Profile]
+    ) -> None:
         """Take up a saved identity, so that seeds go on where they stopped."""
-        self.id, self.branch_id, self.branches, self.draws = id, branch, branches, draws
+        self.id, self.branch_id, self.branches, self.draws = conversation, branch, branches, draws
         self.session.profiles.update(profiles)
 
     def _default_backend(self) -> Backend:
@@ -124,7 +126,7 @@ class Holder:
 
     def usage(self) -> dict[str, Usage]:
         """What each author's messages used, and `total`."""
-        used = {name: NOTHING for name in (*self.scenario.names, "total")}
+        used = dict.fromkeys((*self.scenario.names, "total"), NOTHING)
         for message in self.transcript:
             if message.provenance is not None:
                 used[message.author] = used.get(message.author, NOTHING) + message.provenance.usage
@@ -167,7 +169,14 @@ class Holder:
         """Back to the beginning."""
         self._set_transcript(self._start)
 
-    def edit(self, ref: Ref, *, text: str | None = None, author: str | None = None, audience: Audience | Literal["same"] = "same") -> None:
+    def edit(
+        self,
+        ref: Ref,
+        *,
+        text: str | None = None,
+        author: str | None = None,
+        audience: Audience | Literal["same"] = "same",
+    ) -> None:
         """Rewrite one message; later ones stay."""
         self._set_transcript(self.transcript.edit(ref, text=text, author=author, audience=audience))
 

@@ -12,15 +12,34 @@ from symposia.core.errors import ConversationBusy
 
 T = TypeVar("T")
 LET_GO_S = 10.0
-_lock = threading.Lock()
-_loop: asyncio.AbstractEventLoop | None = None
-_thread: threading.Thread | None = None
+
+
+class _Portal:
+    """An event loop and its daemon thread, started when first needed and again after a fork."""
+
+    def __init__(self) -> None:
+        self.thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None or self.thread is None or not self.thread.is_alive():
+                self._loop = asyncio.new_event_loop()
+                self.thread = threading.Thread(
+                    target=self._loop.run_forever, name="symposia-portal", daemon=True
+                )
+                self.thread.start()
+            return self._loop
+
+
+_PORTAL = _Portal()
 
 
 def call(coroutine: Coroutine[Any, Any, T]) -> T:
     """The coroutine's result, run on the portal's loop. Ctrl-C cancels it and waits until it has let go."""
-    loop = _running()
-    if threading.current_thread() is _thread:
+    loop = _PORTAL.loop()
+    if threading.current_thread() is _PORTAL.thread:
         coroutine.close()
         raise ConversationBusy(
             "a synchronous call was made from inside the loop thread; await its async twin (a…) instead"
@@ -40,13 +59,3 @@ async def _until_ended(coroutine: Coroutine[Any, Any, T], ended: threading.Event
         return await coroutine
     finally:
         ended.set()
-
-
-def _running() -> asyncio.AbstractEventLoop:
-    global _loop, _thread
-    with _lock:
-        if _loop is None or _thread is None or not _thread.is_alive():
-            _loop = asyncio.new_event_loop()
-            _thread = threading.Thread(target=_loop.run_forever, name="symposia-portal", daemon=True)
-            _thread.start()
-        return _loop

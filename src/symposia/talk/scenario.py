@@ -73,7 +73,8 @@ class Scenario(Value, frozen=True, kw_only=True):
         """The transcript before the first turn. `UnexpandedScenario` while slots are open."""
         if self.fields:
             raise UnexpandedScenario(
-                f"scenario {self.name or '(unnamed)'} has open fields {', '.join(self.fields)}; expand it with data rows first"
+                f"scenario {self.name or '(unnamed)'} has open fields {', '.join(self.fields)}; "
+                "expand it with data rows first"
             )
         messages: list[Message] = []
         if self.shared_system:
@@ -89,7 +90,9 @@ class Scenario(Value, frozen=True, kw_only=True):
         """One scenario a row, its slots filled; `derive` adds columns. Inserted text is never scanned again."""
         unused = [f for f in self.fields if not any(_slot((f,)).search(t) for t in _texts(self))]
         if unused:
-            raise InvalidInput(f"declared fields that no text uses: {', '.join(unused)}; write them as {{{{{unused[0]}}}}}")
+            raise InvalidInput(
+                f"declared fields that no text uses: {', '.join(unused)}; write them as {{{{{unused[0]}}}}}"
+            )
         for number, row in enumerate(rows):
             columns = {**row, **derive(row)} if derive else dict(row)
             yield self._filled(columns, number)
@@ -97,7 +100,11 @@ class Scenario(Value, frozen=True, kw_only=True):
     def _filled(self, columns: dict[str, Any], number: int) -> Scenario:
         values = {f: _cell(columns, f, number) for f in self.fields}
         pattern = _slot(self.fields)
-        filled = _mapped(self, lambda text: pattern.sub(lambda found: values[found[1]], text)) if self.fields else self
+        filled = (
+            _mapped(self, lambda text: pattern.sub(lambda found: values[found[1]], text))
+            if self.fields
+            else self
+        )
         return msgspec.structs.replace(filled, fields=(), row=columns)
 
 
@@ -108,7 +115,8 @@ def check_scenario(scenario: Scenario) -> Scenario:
     unknown = [n for n in scenario.rule().names if n not in scenario.names]
     if unknown:
         raise InvalidInput(
-            f"the protocol names {unknown[0]!r}, who is not a participant; the participants are {', '.join(scenario.names)}"
+            f"the protocol names {unknown[0]!r}, who is not a participant; "
+            f"the participants are {', '.join(scenario.names)}"
         )
     return scenario
 
@@ -124,7 +132,9 @@ def _slot(fields: tuple[str, ...]) -> re.Pattern[str]:
 
 def _cell(row: Row, field: str, number: int) -> str:
     if field not in row:
-        raise InvalidInput(f"row {number} has no {field!r}; its columns are {', '.join(map(str, row)) or '(none)'}")
+        raise InvalidInput(
+            f"row {number} has no {field!r}; its columns are {', '.join(map(str, row)) or '(none)'}"
+        )
     value = row[field]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise InvalidInput(f"row {number}, {field!r}: expected text or a number; got {type(value).__name__}")
@@ -150,10 +160,13 @@ def _mapped(scenario: Scenario, change: Callable[[str], str]) -> Scenario:
         protocol=_protocol(scenario.protocol, change),
         shared_system=_maybe(scenario.shared_system, change),
         shared_context=_maybe(scenario.shared_context, change),
-        prompt=_message(scenario.prompt, change) if isinstance(scenario.prompt, Message) else _maybe(scenario.prompt, change),
+        prompt=_message(scenario.prompt, change)
+        if isinstance(scenario.prompt, Message)
+        else _maybe(scenario.prompt, change),
         opening=tuple(_message(m, change) for m in scenario.opening),
         hooks=tuple(
-            msgspec.structs.replace(h, question=change(h.question)) if isinstance(h, JudgeHook) else h for h in scenario.hooks
+            msgspec.structs.replace(h, question=change(h.question)) if isinstance(h, JudgeHook) else h
+            for h in scenario.hooks
         ),
     )
 
@@ -163,7 +176,11 @@ def _maybe(text: str | None, change: Callable[[str], str]) -> str | None:
 
 
 def _protocol(protocol: SavedProtocol | None, change: Callable[[str], str]) -> SavedProtocol | None:
-    return msgspec.structs.replace(protocol, ask=change(protocol.ask)) if isinstance(protocol, Moderated) else protocol
+    return (
+        msgspec.structs.replace(protocol, ask=change(protocol.ask))
+        if isinstance(protocol, Moderated)
+        else protocol
+    )
 
 
 def _participant(participant: Participant, change: Callable[[str], str]) -> Participant:

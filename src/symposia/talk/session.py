@@ -103,7 +103,7 @@ class Session:
         commit: Callable[[Sequence[Message]], None],
         listen: Listener | None = None,
     ) -> Outcome:
-        """Run the loop. `commit` receives each turn's messages the moment they are taken; `listen` pieces and messages."""
+        """Run the loop. `commit` receives each turn's messages when they are taken; `listen` pieces and messages."""
         scopes = [s for s in self.scopes if s.active]
         captures = (*rules.captures, *extras.captures, *(c for s in scopes for c in s.captures))
         rules = replace(
@@ -130,7 +130,7 @@ class Session:
                 for message in event.messages:
                     listen(message)
 
-        kit = self.kit if listen is None else replace(self.kit, listen=lambda about, delta: listen(delta))
+        kit = self.kit if listen is None else replace(self.kit, listen=lambda _, delta: listen(delta))
         return await converse(
             protocol, seated, self.backend, transcript=transcript, emit=emit, rules=rules, kit=kit
         )
