@@ -85,7 +85,9 @@ class Conversation(TalkConversation):
     @staticmethod
     def _dated(scenario: Scenario) -> Scenario:
         return (
-            scenario if scenario.date else msgspec.structs.replace(scenario, date=dt.date.today().isoformat())
+            scenario
+            if scenario.date
+            else msgspec.structs.replace(scenario, date=dt.datetime.now(tz=dt.UTC).date().isoformat())
         )
 
 
