@@ -1,0 +1,1 @@
+"""Everything that makes the bundled model: grammar, tokenizer, training, export and measurement."""

@@ -1,0 +1,1 @@
+"""What the bundled model can do, measured with plain transformers and plain forward hooks."""

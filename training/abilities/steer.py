@@ -1,0 +1,133 @@
+"""DiffMean steering: one direction per attribute and block, dose and response, random directions beside it.
+
+h' = h + c * (mean of high - mean of low), at the output of one block and every position whose logits make a
+token of the reply. c = 1 is one class gap.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.abilities.held_out import bare, derived_pair
+from training.abilities.row import Row
+from training.abilities.subject import Prompt, Subject, edited
+from training.grammar.dice import Dice
+from training.grammar.markers import classify
+
+POLES = {
+    "sentiment": ("cold", "warm"),
+    "formality": ("casual", "formal"),
+    "verbosity": ("short", "long"),
+    "distress": ("0", "3"),
+}
+DOSES = (0.5, 1.0, 1.5, 2.0, 3.0)
+_SEED = 3_600_000_000
+
+
+@dataclass(frozen=True)
+class Response:
+    """What replies look like under one dose: share at the high pole, unsteered nats per token."""
+
+    dose: float
+    rate: float
+    nats: float
+
+
+def high(attribute: str, reply: str) -> bool:
+    """Whether a reply is at the attribute's high pole: warm, formal, long, distressed at level 2 or 3."""
+    value = classify(reply)[attribute]
+    return value in ("2", "3") if attribute == "distress" else value == POLES[attribute][1]
+
+
+def directions(subject: Subject, attribute: str, pairs: int) -> Tensor:
+    """Difference of the pole means over reply tokens, for every block: `[layers, D]`."""
+    dice = Dice(_SEED)
+    drawn = [derived_pair(dice, attribute, POLES[attribute]) for _ in range(pairs)]
+    prompts = [prompt for prompt, _, _ in drawn]
+    low = subject.reply_means(prompts, [reply for _, reply, _ in drawn])
+    top = subject.reply_means(prompts, [reply for _, _, reply in drawn])
+    return (top - low).mean(0)
+
+
+def respond(
+    subject: Subject, attribute: str, prompts: Sequence[Prompt], layer: int, push: Tensor, dose: float
+) -> Response:
+    """One reply per prompt at T = 0.8 with `dose * push` added at `layer`, scored unsteered."""
+
+    def add(hidden: Tensor) -> Tensor:
+        last = torch.zeros_like(hidden)
+        last[:, -1] = dose * push
+        return hidden + last
+
+    with edited(subject.blocks[layer], add):
+        drawn = subject.replies(prompts, temperature=0.8, seed=3, limit=120)
+    replies = [reply for reply, _ in drawn]
+    total, tokens = subject.score(prompts, replies)
+    return Response(dose, sum(high(attribute, r) for r in replies) / len(replies), total / tokens)
+
+
+def _reaches(low: Response, top: Response, plain: Response) -> bool:
+    worst = max(low.nats, top.nats) - plain.nats
+    return low.rate <= 0.2 and top.rate >= 0.8 and worst <= math.log(2)
+
+
+def find(subject: Subject, attribute: str, *, pairs: int, trial: int) -> tuple[int, float]:
+    """The block and dose of the widest swing at an acceptable perplexity, on `trial` replies each."""
+    push = directions(subject, attribute, pairs)
+    dice = Dice(_SEED + 2)
+    prompts = [bare(dice, attribute) for _ in range(trial)]
+    plain = respond(subject, attribute, prompts, 0, push[0], 0.0)
+    best = (-math.inf, 0, DOSES[0])
+    for layer in range(len(subject.blocks) - 1):
+        for dose in DOSES:
+            low = respond(subject, attribute, prompts, layer, push[layer], -dose)
+            top = respond(subject, attribute, prompts, layer, push[layer], dose)
+            cost = max(low.nats, top.nats, plain.nats) - plain.nats
+            merit = min(0.9, top.rate) - max(0.1, low.rate) - 0.25 * max(0.0, cost - 0.3)
+            best = max(best, (merit, layer, dose))
+            if _reaches(low, top, plain):
+                break
+    return best[1], best[2]
+
+
+def random_shift(
+    subject: Subject, attribute: str, prompts: Sequence[Prompt], layer: int, norm: float, plain: float
+) -> float:
+    """Largest change of the rate under three random directions of this norm."""
+    generator = torch.Generator().manual_seed(5)
+    shifts = []
+    for _ in range(3):
+        noise = torch.randn(subject.model.config.hidden_size, generator=generator)
+        moved = respond(subject, attribute, prompts, layer, noise / noise.norm() * norm, 1.0)
+        shifts.append(abs(moved.rate - plain))
+    return max(shifts)
+
+
+def steering(
+    subject: Subject, attribute: str, *, pairs: int, count: int, layer: int, dose: float
+) -> list[Row]:
+    """Dose and response from `-dose` to `dose` at one block, on `count` replies each."""
+    push = directions(subject, attribute, pairs)
+    dice = Dice(_SEED + 1)
+    many = [bare(dice, attribute) for _ in range(count)]
+    steps = [
+        respond(subject, attribute, many, layer, push[layer], dose * part) for part in (-1, -0.5, 0, 0.5, 1)
+    ]
+    plain = steps[2]
+    ratio = math.exp(max(step.nats for step in steps) - plain.nats)
+    slack = 1.5 / math.sqrt(count)
+    falls = max(a.rate - b.rate for a, b in itertools.pairwise(steps))
+    norm = dose * float(push[layer].norm())
+    shift = random_shift(subject, attribute, many, layer, norm, plain.rate)
+    where = f"block {layer}, dose {dose:g}, rates " + " ".join(f"{step.rate:.2f}" for step in steps)
+    return [
+        Row("is steerable", f"{attribute}: lowest rate", steps[0].rate, 0.2, upper=True, detail=where),
+        Row("is steerable", f"{attribute}: highest rate", steps[-1].rate, 0.8),
+        Row("is steerable", f"{attribute}: largest fall", falls, slack, upper=True, detail="0 is monotone"),
+        Row("is steerable", f"{attribute}: perplexity ratio", ratio, 2.0, upper=True),
+        Row("is steerable", f"{attribute}: random shift", shift, 0.1, upper=True),
+    ]

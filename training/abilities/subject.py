@@ -1,0 +1,143 @@
+"""The model under measurement: batched sampling, reading and changing the residual stream, scoring text."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+Messages = list[dict[str, Any]]
+Edit = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What stands before a reply."""
+
+    messages: Messages
+    tools: tuple[dict[str, Any], ...] = ()
+    invited: bool = False
+
+
+def hidden_of(output: Any) -> Tensor:
+    """The residual stream in a block's output, which is a bare tensor or a tuple that starts with it."""
+    return output if isinstance(output, Tensor) else output[0]
+
+
+@contextmanager
+def edited(block: nn.Module, edit: Edit) -> Iterator[None]:
+    """While open, the block's output `[B, T, D]` is replaced by `edit` of it."""
+
+    def hook(_: nn.Module, __: Any, output: Any) -> Any:
+        changed = edit(hidden_of(output))
+        return changed if isinstance(output, Tensor) else (changed, *output[1:])
+
+    handle = block.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+class Subject:
+    """A model directory, loaded in float32 for the CPU."""
+
+    def __init__(self, directory: Path) -> None:
+        self.tokenizer = AutoTokenizer.from_pretrained(directory)
+        self.tokenizer.padding_side = "left"
+        self.model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+        self.end = int(self.tokenizer.eos_token_id)
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The decoder blocks, in order."""
+        blocks: nn.ModuleList = self.model.model.layers
+        return blocks
+
+    def text(self, prompt: Prompt, reply: str | None = None) -> str:
+        """The rendered prompt, open for the reply; with `reply` appended and closed if one is given."""
+        rendered: str = self.tokenizer.apply_chat_template(
+            prompt.messages,
+            tools=list(prompt.tools) or None,
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=prompt.invited,
+        )
+        return rendered if reply is None else f"{rendered}{reply}<|im_end|>"
+
+    def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Ids and attention mask, `[B, T]`, padded on the left."""
+        batch = self.tokenizer(list(texts), padding=True, return_tensors="pt", add_special_tokens=False)
+        return batch["input_ids"], batch["attention_mask"]
+
+    @torch.no_grad()
+    def replies(
+        self, prompts: Sequence[Prompt], *, temperature: float, seed: int, limit: int = 160, batch: int = 64
+    ) -> list[tuple[str, bool]]:
+        """One reply per prompt and whether it ended within `limit` tokens; temperature 0 is greedy."""
+        torch.manual_seed(seed)
+        texts = [self.text(prompt) for prompt in prompts]
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        out: dict[int, tuple[str, bool]] = {}
+        for low in range(0, len(order), batch):
+            chosen = order[low : low + batch]
+            ids, mask = self.encode([texts[i] for i in chosen])
+            sampling: dict[str, Any] = {"do_sample": temperature > 0}
+            if temperature > 0:
+                sampling |= {"temperature": temperature, "top_k": 0, "top_p": 1.0}
+            made = self.model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=limit, **sampling)
+            for i, row in zip(chosen, made[:, ids.size(1) :].tolist(), strict=True):
+                ended = self.end in row
+                kept = row[: row.index(self.end)] if ended else row
+                out[i] = (self.tokenizer.decode(kept), ended)
+        return [out[i] for i in range(len(texts))]
+
+    @torch.no_grad()
+    def score(self, prompts: Sequence[Prompt], replies: Sequence[str], batch: int = 32) -> tuple[float, int]:
+        """Sum of -log P in nats of the replies with their end of turn, and their number of tokens."""
+        total, count = 0.0, 0
+        for low in range(0, len(prompts), batch):
+            pairs = list(zip(prompts[low : low + batch], replies[low : low + batch], strict=True))
+            ids, mask = self.encode([self.text(p, r) for p, r in pairs])
+            opened = [len(self.tokenizer(self.text(p), add_special_tokens=False).input_ids) for p, _ in pairs]
+            logits = self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
+            losses = functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
+            starts = ids.size(1) - mask.sum(1) + torch.tensor(opened)
+            inside = torch.arange(1, ids.size(1))[None] >= starts[:, None]
+            total, count = total + float(losses[inside].sum()), count + int(inside.sum())
+        return total, count
+
+    @torch.no_grad()
+    def reply_means(self, prompts: Sequence[Prompt], replies: Sequence[str], batch: int = 32) -> Tensor:
+        """Mean over a reply's tokens of every block's output: `[N, layers, D]`."""
+        rows = []
+        for low in range(0, len(prompts), batch):
+            pairs = list(zip(prompts[low : low + batch], replies[low : low + batch], strict=True))
+            ids, mask = self.encode([self.text(p, r) for p, r in pairs])
+            opened = [len(self.tokenizer(self.text(p), add_special_tokens=False).input_ids) for p, _ in pairs]
+            starts = ids.size(1) - mask.sum(1) + torch.tensor(opened)
+            seen = torch.stack(self.stream(ids, mask), 1)  # [B, layers, T, D]
+            inside = torch.arange(ids.size(1))[None] >= starts[:, None]
+            inside[:, -1] = False
+            weight = inside.float() / inside.sum(1, keepdim=True)
+            rows.append(torch.einsum("bt,bltd->bld", weight, seen))
+        return torch.cat(rows)
+
+    @torch.no_grad()
+    def stream(self, ids: Tensor, mask: Tensor) -> list[Tensor]:
+        """Every block's output `[B, T, D]`, the last one before the final norm."""
+        seen: list[Tensor] = []
+        handles = [
+            b.register_forward_hook(lambda _, __, out: seen.append(hidden_of(out))) for b in self.blocks
+        ]
+        try:
+            self.model(input_ids=ids, attention_mask=mask, use_cache=False)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return seen

@@ -1,0 +1,1 @@
+"""Seeded generators of everyday dialogues between people of many manners. No text from elsewhere."""
