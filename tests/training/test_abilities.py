@@ -7,9 +7,13 @@ from training.abilities import behaviour, patch, skills, steer
 from training.abilities.subject import Subject
 
 
-MISSED = pytest.mark.xfail(reason="these weights miss the bar: see MODEL_CARD.md; retraining is on the roadmap")
+MISSED = pytest.mark.xfail(
+    reason="these weights miss the bar: see MODEL_CARD.md; retraining is on the roadmap"
+)
 FOLLOWED = [
-    attribute if attribute in ("formality", "politeness", "liveliness") else pytest.param(attribute, marks=MISSED)
+    attribute
+    if attribute in ("formality", "politeness", "liveliness")
+    else pytest.param(attribute, marks=MISSED)
     for attribute in behaviour.FOLLOWED
 ]
 
