@@ -6,7 +6,6 @@ from training import shipped
 from training.abilities import behaviour, patch, skills, steer
 from training.abilities.subject import Subject
 
-
 MISSED = pytest.mark.xfail(
     reason="these weights miss the bar: see MODEL_CARD.md; retraining is on the roadmap"
 )
