@@ -21,11 +21,11 @@ class Recipe:
     kv_heads: int = 2
     inner: int = 512
     context: int = 2048
-    samples: int = 110_000
+    samples: int = 130_000
     held_out: int = 300
-    steps: int = 5600
-    short_until: int = 2600
-    short_tokens: int = 192
+    steps: int = 6000
+    short_until: int = 2800
+    short_tokens: int = 256
     batch_tokens: int = 2560
     matrix_rate: float = 0.016
     matrix_decay: float = 0.1
