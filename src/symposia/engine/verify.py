@@ -21,7 +21,7 @@ _BARS = {torch.float64: 1e-5, torch.float32: 1e-4, torch.bfloat16: 1e-1, torch.f
 
 
 def verify(model: PreTrainedModel, runner: Runner, vocabulary: int, block_size: int) -> float:
-    """Relative L2 of the logits, prefilled in two chunks and a decode step; `ArchitectureNotUnderstood` above the dtype's bar.
+    """Relative L2 of the logits, in two chunks and a decode step; `ArchitectureNotUnderstood` above the dtype's bar.
 
     Bars catch wrong attention, not rounding: that of fp64 is fp32's error, since transformers' eager attention takes
     its softmax in fp32, and 16-bit kernels differ by a few percent.

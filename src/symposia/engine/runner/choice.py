@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from symposia.core.errors import ArchitectureNotUnderstood
+from symposia.engine.loading import Loaded
+from symposia.engine.options import EngineOptions
+from symposia.engine.verify import TOKENS, verify
 from symposia.interp.anatomy import Parts
 
-from ..loading import Loaded
-from ..options import EngineOptions
-from ..verify import TOKENS, verify
 from . import Runner
 from .hf import HfRunner
 from .lean import LeanRunner
@@ -25,7 +25,9 @@ class Choice:
     reason: str
 
 
-def choose(loaded: Loaded, parts: Parts | None, options: EngineOptions, *, window: int, blocks: int) -> Choice:
+def choose(
+    loaded: Loaded, parts: Parts | None, options: EngineOptions, *, window: int, blocks: int
+) -> Choice:
     """The runner of a loaded model, checked against the model's own forward.
 
     `runner="auto"` takes the lean forward if its family is listed and it agrees, otherwise the module itself.

@@ -100,7 +100,7 @@ class LeanRunner:
         if block.q_norm is None or block.k_norm is None:
             turned_THd = rotated(qkv_TX.view(tokens, -1, size)[:, : heads + kv_heads], *rope)
         else:
-            q_TX, k_TX, _ = qkv_TX.split([heads * size, kv_heads * size, kv_heads * size], dim=1)
+            q_TX, k_TX = qkv_TX[:, : heads * size], qkv_TX[:, heads * size : (heads + kv_heads) * size]
             by_head = self._family.qk_norm == "head"
             split = (tokens, -1, size) if by_head else (tokens, -1)
             q_THd = block.q_norm(q_TX.reshape(split)).view(tokens, heads, size)

@@ -23,8 +23,9 @@ _HINT = 32  # rows oneDNN lays the weights out for: measured best from 1 to 512
 def joined(layers: Sequence[nn.Linear]) -> Operator:
     """Linear layers of one input as one: `[T, I]` to `[T, O]`, outputs side by side."""
     weights = [layer.weight for layer in layers]
-    biases = [layer.bias for layer in layers]
-    bias_O = None if biases[0] is None else torch.cat([b.detach() for b in biases])
+    biases: list[Tensor | None] = [layer.bias for layer in layers]
+    known = [b.detach() for b in biases if b is not None]
+    bias_O = torch.cat(known) if known else None
     if weights[0].device.type != "cpu" or weights[0].dtype not in _PACKED:
         weight_OI = weights[0].detach() if len(weights) == 1 else _adopted(weights)
         return lambda x_TI: linear(x_TI, weight_OI, bias_O)
@@ -34,7 +35,7 @@ def joined(layers: Sequence[nn.Linear]) -> Operator:
     return lambda x_TI: run(x_TI, packed, bias_O, "none", [], "")
 
 
-def _adopted(weights: Sequence[nn.Parameter]) -> Tensor:
+def _adopted(weights: Sequence[Tensor]) -> Tensor:
     """One tensor of all weights; the modules keep theirs as views of it, so that nothing is held twice."""
     whole_OI = torch.cat([w.detach() for w in weights])
     at = 0
@@ -94,4 +95,5 @@ def rotated(x_THd: Tensor, cos_T1r: Tensor, sin_T1r: Tensor) -> Tensor:
     if r < x_THd.shape[-1]:
         return torch.cat([rotated(x_THd[..., :r], cos_T1r, sin_T1r), x_THd[..., r:]], dim=-1)
     first, second = x_THd.chunk(2, dim=-1)
-    return torch.addcmul(x_THd * cos_T1r, torch.cat([second, first], dim=-1), sin_T1r)
+    turned_THd = torch.addcmul(x_THd * cos_T1r, torch.cat([second, first], dim=-1), sin_T1r)
+    return turned_THd.to(x_THd.dtype)  # some families keep their tables in fp32
