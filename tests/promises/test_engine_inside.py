@@ -63,7 +63,7 @@ def test_without_its_tap_every_steered_request_fails(site, op):
     def no_tap(self, point, work):
         yield
 
-    with engine_of("llama") as engine:
+    with engine_of("llama", runner="hf") as engine:
         vector = random_vector(engine, 1)
         edit = op(vector=vector.digest, layers=(1,), site=site)
         assert answer(engine, request(engine, interventions=(edit,))).receipts[0].status == "applied"

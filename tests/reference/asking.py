@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import msgspec
 
@@ -20,6 +21,7 @@ NO_CONTROL = tuple(
     (i, -1e6) for i in CONTROL
 )  # random models have no manners: they would end and think anywhere
 GREEDY = Sampling(temperature=0.0, max_tokens=16, logit_bias=NO_CONTROL)
+RUNNER: ContextVar[str] = ContextVar("runner", default="auto")  # tests/reference runs everything over both
 
 
 def line(role: str, text: str, author: str | None, turn: int | None) -> Line:
@@ -59,7 +61,7 @@ def answer(engine: Engine, ask: Request) -> Completion:
 @contextmanager
 def engine_of(family: str, dtype: str = "float64", **options: object):
     """An engine on a random model of a family; 16 MiB of K/V unless told otherwise."""
-    chosen = EngineOptions(**{"kv_bytes": 1 << 24, **options})
+    chosen = EngineOptions(**{"kv_bytes": 1 << 24, "runner": RUNNER.get(), **options})
     with Engine.adopt(build(family, dtype), tokenizer(), family, options=chosen) as engine:
         yield engine
 

@@ -16,7 +16,7 @@ from symposia.core.profile import Sampling
 from symposia.engine import Engine, EngineOptions
 from symposia.engine.families import FAMILIES, family
 from symposia.testing import check_backend
-from tests.reference.asking import answer, answers, line, request, talk
+from tests.reference.asking import RUNNER, answer, answers, line, request, talk
 from tests.reference.families import BARS, TINY, plain_generate, relative_l2
 from tests.reference.steering import hooked, random_vector, selected
 
@@ -28,7 +28,7 @@ def model_of(name):
 
 @contextmanager
 def seated(name):
-    options = EngineOptions(kv_bytes=1 << 23, max_tokens=32)
+    options = EngineOptions(kv_bytes=1 << 23, max_tokens=32, runner=RUNNER.get())
     with Engine.adopt(model_of(name), family(name).tokenizer, name, options=options) as engine:
         yield engine
 

@@ -102,6 +102,11 @@ class Engine:
         return self._model.sites
 
     @property
+    def runner(self) -> tuple[str, str]:
+        """Which forward is in use, "lean" or "hf", and why."""
+        return self._model.choice.name, self._model.choice.reason
+
+    @property
     def healthy(self) -> bool:
         """False once an intervention was planned and not counted: results must not be believed."""
         return self._loop.stepper.healthy

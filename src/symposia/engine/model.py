@@ -15,9 +15,8 @@ from symposia.interp.taps import BLOCK_SITES, LAYERLESS, ModelShape, SiteMap
 
 from .loading import Loaded
 from .options import EngineOptions
-from .runner.hf import HfRunner
+from .runner.choice import choose
 from .template import ChatTemplate
-from .verify import TOKENS, verify
 
 _FEATURES: frozenset[Feature] = frozenset(
     {
@@ -58,10 +57,8 @@ class Model:
         self.ends = _end_tokens(loaded, template)
         self.specials = _special_tokens(self.tokenizer) | self.ends
         self.blocks = _blocks(loaded, options)
-        self.runner = HfRunner(loaded.model, self.parts, blocks=self.blocks, block_size=options.block)
-        if self.blocks * options.block >= TOKENS:
-            with loaded.lock:
-                verify(loaded.model, self.runner, config.vocab_size, options.block)
+        self.choice = choose(loaded, self.parts, options, window=self.window, blocks=self.blocks)
+        self.runner = self.choice.runner
         self.shape = ModelShape(
             name=loaded.address,
             digest=loaded.digest,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -16,6 +16,7 @@ class EngineOptions(Value, frozen=True, kw_only=True):
 
     `kv_bytes`: 0 takes a quarter of the free accelerator memory, or 1 GiB on the CPU, touched only as used.
     `reuse=False` computes every prompt from its first token. `white_box=False` runs a family that is not understood.
+    `runner`: "lean" is our own forward, "hf" the module's; "auto" takes the first where it is known and agrees.
     """
 
     max_rows: Positive = 64
@@ -24,3 +25,4 @@ class EngineOptions(Value, frozen=True, kw_only=True):
     kv_bytes: int = 0
     reuse: bool = True
     white_box: bool = True
+    runner: Literal["auto", "lean", "hf"] = "auto"

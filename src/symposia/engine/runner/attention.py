@@ -29,15 +29,14 @@ class KvStore:
         self.padding = blocks * size
         self._layers: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def layer(self, index: int, key_1KTd: Tensor, value_1KTd: Tensor) -> tuple[Tensor, Tensor]:
+    def layer(self, index: int, key_TKd: Tensor, value_TKd: Tensor) -> tuple[Tensor, Tensor]:
         """The layer's store, shaped like these keys and values."""
         if index not in self._layers:
-            self._layers[index] = (self._empty(key_1KTd), self._empty(value_1KTd))
+            self._layers[index] = (self._empty(key_TKd), self._empty(value_TKd))
         return self._layers[index]
 
-    def _empty(self, like_1KTd: Tensor) -> Tensor:
-        _, heads, _, size = like_1KTd.shape
-        made = torch.empty(self.padding + 1, heads, size, dtype=like_1KTd.dtype, device=like_1KTd.device)
+    def _empty(self, like_TKd: Tensor) -> Tensor:
+        made = like_TKd.new_empty(self.padding + 1, *like_TKd.shape[1:])
         made[self.padding] = 0
         return made
 
@@ -73,6 +72,7 @@ class Step:
         ]
         self.decode_R = torch.tensor([row.offset for row in decode], dtype=torch.long, device=device)
         self._pad(decode)
+        self._masks: dict[tuple[int | None, int | None], Tensor] = {}
 
     def _pad(self, decode: list[RowView]) -> None:
         longest = max((row.stop for row in decode), default=0)
@@ -83,6 +83,13 @@ class Step:
             len(decode), longest
         )
         self.lengths_R = torch.tensor([row.stop for row in decode], device=self._device)
+
+    def masked(self, window: int | None, chunk: _Chunk | None) -> Tensor:
+        """The mask of a chunk, or of the decoding rows; made once a step for all layers of one window."""
+        key = (window, None if chunk is None else chunk.offset)
+        if key not in self._masks:
+            self._masks[key] = self.decode_mask(window) if chunk is None else self.chunk_mask(chunk, window)
+        return self._masks[key]
 
     def decode_mask(self, window: int | None) -> Tensor:
         """`[R, L]`: True where a decoding row may look."""
@@ -114,27 +121,48 @@ def paged_attention(
     assert isinstance(step, Step)
     layer = module.layer_idx
     assert isinstance(layer, int)
-    keys, values = step.store.layer(layer, key, value)
-    keys[step.slots_T], values[step.slots_T] = key[0].transpose(0, 1), value[0].transpose(0, 1)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    out_THd = query.new_empty(query.shape[2], query.shape[1], value.shape[-1])
+    view = View(scale, sliding_window, softcap)
+    rows = (x[0].transpose(0, 1) for x in (query, key, value))
+    return attend(step, layer, *rows, view=view)[None], None
+
+
+@dataclass(frozen=True)
+class View:
+    """How one layer looks at its keys: scale of the scores, how far back, softcap of the scores."""
+
+    scale: float
+    window: int | None
+    softcap: float | None
+
+
+def attend(
+    step: Step, layer: int, query_THd: Tensor, key_TKd: Tensor, value_TKd: Tensor, *, view: View
+) -> Tensor:
+    """Writes K/V of every flat token, then attends, row by row of the batch; `[T, H, d]`."""
+    keys, values = step.store.layer(layer, key_TKd, value_TKd)
+    keys.index_copy_(0, step.slots_T, key_TKd)
+    values.index_copy_(0, step.slots_T, value_TKd)
+    out_THd = query_THd.new_empty(*query_THd.shape[:2], value_TKd.shape[-1])
     for chunk in step.chunks:
-        q_HTd = query[0, :, chunk.offset : chunk.offset + chunk.n]
-        k_KLd, v_KLd = keys[chunk.slots_L].transpose(0, 1), values[chunk.slots_L].transpose(0, 1)
-        mask_TL = step.chunk_mask(chunk, sliding_window)
-        o_HTd = _attend(q_HTd[None], k_KLd[None], v_KLd[None], mask_TL[None, None], scale, softcap)[0]
+        q_HTd = query_THd[chunk.offset : chunk.offset + chunk.n].transpose(0, 1)
+        k_KLd, v_KLd = (x.index_select(0, chunk.slots_L).transpose(0, 1) for x in (keys, values))
+        mask_TL = step.masked(view.window, chunk)
+        o_HTd = _attend(q_HTd[None], k_KLd[None], v_KLd[None], mask_TL[None, None], view)[0]
         out_THd[chunk.offset : chunk.offset + chunk.n] = o_HTd.transpose(0, 1)
     if len(step.decode_R):
-        q_RH1d = query[0, :, step.decode_R].transpose(0, 1)[:, :, None]
-        k_RKLd = keys[step.decode_slots_RL].transpose(1, 2)
-        v_RKLd = values[step.decode_slots_RL].transpose(1, 2)
-        mask_RL = step.decode_mask(sliding_window)
-        o_RH1d = _attend(q_RH1d, k_RKLd, v_RKLd, mask_RL[:, None, None], scale, softcap)
+        q_RH1d = query_THd.index_select(0, step.decode_R)[:, :, None]
+        shape = (*step.decode_slots_RL.shape, *keys.shape[1:])
+        at = step.decode_slots_RL.view(-1)
+        k_RKLd = keys.index_select(0, at).view(shape).transpose(1, 2)
+        v_RKLd = values.index_select(0, at).view(*shape[:3], -1).transpose(1, 2)
+        mask_RL = step.masked(view.window, None)
+        o_RH1d = _attend(q_RH1d, k_RKLd, v_RKLd, mask_RL[:, None, None], view)
         out_THd[step.decode_R] = o_RH1d[:, :, 0]
-    return out_THd[None], None
+    return out_THd
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float, softcap: float | None) -> Tensor:
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, view: View) -> Tensor:
     """Attention `[N, H, n, d]` of grouped heads; a key head sees its query heads as further query tokens.
 
     Softmax in at least fp32.
@@ -143,11 +171,11 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float, softcap
     groups = heads // k.shape[1]
     q = q.reshape(rows, k.shape[1], groups * n, size)
     mask = mask if n == 1 else mask.repeat(1, 1, groups, 1)
-    if softcap is None:
-        out = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
+    if view.softcap is None:
+        out = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=view.scale)
     else:
-        scores = (q @ k.transpose(-1, -2)) * scale
-        scores = (scores / softcap).tanh() * softcap
+        scores = (q @ k.transpose(-1, -2)) * view.scale
+        scores = (scores / view.softcap).tanh() * view.softcap
         scores = scores.masked_fill(~mask, -torch.inf)
         out = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(q.dtype) @ v
     return out.reshape(rows, heads, n, v.shape[-1])

@@ -1,0 +1,178 @@
+"""Our own forward for the common decoder families: one forward that reads a family's description, taps inline.
+
+Axes: T tokens of the flat batch, D residual width, H query heads, K key heads, d head size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from symposia.core.errors import ArchitectureNotUnderstood
+from symposia.interp.apply import StepWork
+
+from . import Batch
+from .attention import KvStore, Step, View, attend
+from .family import FAMILIES, Family
+from .hf import is_small, single_threaded
+from .lean_parts import Operator, Rope, activation, joined, norm, rotated
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Block:
+    """One layer's operators; a norm that a family lacks is None."""
+
+    qkv: Operator
+    out: Operator
+    gate_up: Operator
+    down: Operator
+    act: Operator
+    pre_attention: Operator | None
+    post_attention: Operator | None
+    pre_mlp: Operator | None
+    post_mlp: Operator | None
+    q_norm: Operator | None
+    k_norm: Operator | None
+    view: View
+    rope: str | None
+
+
+class LeanRunner:
+    """Implements `Runner`. `ArchitectureNotUnderstood` for a family that is not listed."""
+
+    def __init__(self, model: PreTrainedModel, *, window: int, blocks: int, block_size: int) -> None:
+        config = model.config.get_text_config()
+        if config.model_type not in FAMILIES:
+            raise ArchitectureNotUnderstood(
+                f"model type {config.model_type!r} has no lean forward: expected one of "
+                f"{', '.join(sorted(FAMILIES))}; use runner='hf'"
+            )
+        family = FAMILIES[config.model_type]
+        self._model, self._family = model, family
+        self._device = next(model.parameters()).device
+        self._store = KvStore(blocks, block_size)
+        self._small = is_small(model)
+        layers = list(model.get_submodule("model.layers").children())
+        attention: Any = layers[0].self_attn
+        self._size: int = attention.head_dim
+        self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self._embed = model.get_submodule("model.embed_tokens")
+        self._rope = Rope(model.get_submodule("model.rotary_emb"), window, next(model.parameters()))
+        self._blocks = [_block(layer, i, family, config) for i, layer in enumerate(layers)]
+        self._norm = norm(
+            model.get_submodule("model.norm"), config.rms_norm_eps, unit_offset=family.unit_offset
+        )
+        self._head = joined([_linear(model, "lm_head")])
+        self._softcap: float | None = config.to_dict().get("final_logit_softcapping")
+
+    @property
+    def module(self) -> nn.Module:
+        """The transformers model whose weights are read."""
+        module: nn.Module = self._model
+        return module
+
+    @torch.no_grad()
+    def forward(self, batch: Batch, work: StepWork) -> Tensor:
+        """`logits_BV` of the wanted tokens."""
+        with single_threaded(self._small):
+            positions_T = torch.tensor(batch.positions, device=self._device)
+            step = Step(batch, self._store, self._device)
+            ropes = {kind: self._rope.at(kind, positions_T) for kind in {b.rope for b in self._blocks}}
+            hidden_TD = self._embed(torch.tensor(batch.token_ids, device=self._device))
+            for layer, block in enumerate(self._blocks):
+                hidden_TD = work.visit(("resid_pre", layer), hidden_TD)
+                hidden_TD = hidden_TD + self._attention(block, layer, hidden_TD, step, ropes[block.rope])
+                hidden_TD = work.visit(("resid_post", layer), hidden_TD + _mlp(block, hidden_TD))
+            return self._logits(batch, work, hidden_TD)
+
+    def _attention(
+        self, block: _Block, layer: int, hidden_TD: Tensor, step: Step, rope: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """The term that attention adds to the residual."""
+        heads, kv_heads, size = self._heads, self._kv_heads, self._size
+        x_TD = hidden_TD if block.pre_attention is None else block.pre_attention(hidden_TD)
+        qkv_TX = block.qkv(x_TD)
+        tokens = len(qkv_TX)
+        if block.q_norm is None or block.k_norm is None:
+            turned_THd = rotated(qkv_TX.view(tokens, -1, size)[:, : heads + kv_heads], *rope)
+        else:
+            q_TX, k_TX = qkv_TX[:, : heads * size], qkv_TX[:, heads * size : (heads + kv_heads) * size]
+            by_head = self._family.qk_norm == "head"
+            split = (tokens, -1, size) if by_head else (tokens, -1)
+            q_THd = block.q_norm(q_TX.reshape(split)).view(tokens, heads, size)
+            k_TKd = block.k_norm(k_TX.reshape(split)).view(tokens, kv_heads, size)
+            turned_THd = rotated(torch.cat([q_THd, k_TKd], dim=1), *rope)
+        value_TKd = qkv_TX.view(tokens, -1, size)[:, heads + kv_heads :]
+        query_THd, key_TKd = turned_THd[:, :heads], turned_THd[:, heads:]
+        out_TX = attend(step, layer, query_THd, key_TKd, value_TKd, view=block.view).view(tokens, -1)
+        term_TD = block.out(out_TX)
+        return term_TD if block.post_attention is None else block.post_attention(term_TD)
+
+    def _logits(self, batch: Batch, work: StepWork, hidden_TD: Tensor) -> Tensor:
+        keep = sorted({*batch.wanted, *work.logit_tokens})
+        if ("final", None) in work.points:
+            final_ND = work.visit(("final", None), self._norm(hidden_TD))[keep]
+        else:
+            final_ND = self._norm(hidden_TD[keep])
+        logits_NV = self._head(final_ND)
+        if self._softcap is not None:
+            logits_NV = (logits_NV / self._softcap).tanh() * self._softcap
+        work.visit_logits(keep, logits_NV)
+        if keep == batch.wanted:
+            return logits_NV
+        row_of = {token: row for row, token in enumerate(keep)}
+        return logits_NV[[row_of[token] for token in batch.wanted]]
+
+
+def _mlp(block: _Block, hidden_TD: Tensor) -> Tensor:
+    """The term that the MLP adds to the residual."""
+    x_TD = hidden_TD if block.pre_mlp is None else block.pre_mlp(hidden_TD)
+    gate_TF, up_TF = block.gate_up(x_TD).chunk(2, dim=1)
+    term_TD = block.down(block.act(gate_TF) * up_TF)
+    return term_TD if block.post_mlp is None else block.post_mlp(term_TD)
+
+
+def _block(layer: nn.Module, index: int, family: Family, config: Any) -> _Block:
+    attention: Any = layer.self_attn
+    told = config.to_dict()
+    kind = (told.get("layer_types") or ["full_attention"] * config.num_hidden_layers)[index]
+    slides = family.window == "all" or (family.window == "typed" and kind == "sliding_attention")
+
+    def normed(path: str | None) -> Operator | None:
+        if path is None:
+            return None
+        return norm(layer.get_submodule(path), config.rms_norm_eps, unit_offset=family.unit_offset)
+
+    qk = family.qk_norm != "none"
+    return _Block(
+        qkv=joined([_linear(layer, path) for path in family.qkv]),
+        out=joined([_linear(layer, family.out)]),
+        gate_up=joined([_linear(layer, path) for path in family.gate_up]),
+        down=joined([_linear(layer, family.down)]),
+        act=activation(layer.get_submodule(family.activation)),
+        pre_attention=normed(family.pre_attention),
+        post_attention=normed(family.post_attention),
+        pre_mlp=normed(family.pre_mlp),
+        post_mlp=normed(family.post_mlp),
+        q_norm=normed("self_attn.q_norm") if qk else None,
+        k_norm=normed("self_attn.k_norm") if qk else None,
+        view=View(
+            float(attention.scaling),
+            told.get("sliding_window") if slides else None,
+            told.get("attn_logit_softcapping") if family.score_softcap else None,
+        ),
+        rope=kind if family.rope_by_type else None,
+    )
+
+
+def _linear(module: nn.Module, path: str) -> nn.Linear:
+    found = module.get_submodule(path)
+    if type(found) is not nn.Linear:
+        raise ArchitectureNotUnderstood(
+            f"{path}: expected a plain linear layer; got {type(found).__name__}; use runner='hf'"
+        )
+    return found
