@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from symposia.interp.apply import StepWork
 
+from ..blocks import Copy
+
 
 @dataclass(frozen=True)
 class RowView:
@@ -43,6 +45,10 @@ class Runner(Protocol):
     @property
     def module(self) -> nn.Module:
         """The model, unmodified between forwards."""
+        ...
+
+    def copy(self, copies: Sequence[Copy]) -> None:
+        """Copy beginnings of blocks, K/V of all layers, as if one after the other; no target stands twice."""
         ...
 
     def forward(self, batch: Batch, work: StepWork) -> Tensor:

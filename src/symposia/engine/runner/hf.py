@@ -5,7 +5,7 @@ Taps are forward hooks that live for one forward. Between forwards the module is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -17,6 +17,7 @@ from symposia.interp.anatomy import Parts
 from symposia.interp.apply import StepWork
 from symposia.interp.plan import Point
 
+from ..blocks import Copy
 from . import Batch
 from .attention import KEYWORD, NAME, KvStore, Step, paged_attention
 
@@ -38,6 +39,11 @@ class HfRunner:
         """The transformers model."""
         model: nn.Module = self._model
         return model
+
+    @torch.no_grad()
+    def copy(self, copies: Sequence[Copy]) -> None:
+        """Copy beginnings of blocks."""
+        self._store.copy(copies)
 
     @torch.no_grad()
     def forward(self, batch: Batch, work: StepWork) -> Tensor:
