@@ -1,8 +1,8 @@
 """Fixed-size pieces of KV cache: counted by reference, found again by key, evicted least recently used.
 
-No torch: a block is a number. A full block with a key holds exactly the keys and values its key names, is shared, and is
-never written again. Any other block belongs to the one sequence that fills it, front to back; what it holds so far can
-be noted, and is then found as the beginning of what others need, who copy it.
+No torch: a block is a number. A full block with a key holds exactly the keys and values its key names, is shared, and
+is never written again. Any other block belongs to the one sequence that fills it, front to back; what it holds so far
+may be noted, and is then found as the beginning of what others need, who copy it.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class BlockPool:
         self._refs[block] = 1
         return block
 
-    def name(self, block: int, key: Key, parent: Key = ROOT, items: Sequence[Item] = ()) -> None:
+    def name(self, block: int, key: Key, *, parent: Key = ROOT, items: Sequence[Item] = ()) -> None:
         """Let a full block be found by key, and by its items after `parent`.
 
         If another block has the key already, this one stays private.

@@ -115,8 +115,8 @@ class Scheduler(Generic[S]):
                     self.pool.name(
                         sequence.blocks[block],
                         sequence.key(block, size),
-                        self._parent(sequence, block),
-                        items,
+                        parent=self._parent(sequence, block),
+                        items=items,
                     )
                 if chunk.stop - chunk.start > 1:
                     self._note(sequence)

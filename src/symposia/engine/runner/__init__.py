@@ -11,9 +11,8 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from symposia.engine.blocks import Copy
 from symposia.interp.apply import StepWork
-
-from ..blocks import Copy
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from ..blocks import Copy
+from symposia.engine.blocks import Copy
+
 from . import Batch, RowView
 
 NAME = "symposia_paged"

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformers import AttentionInterface, PreTrainedModel
 
+from symposia.engine.blocks import Copy
 from symposia.interp.anatomy import Parts
 from symposia.interp.apply import StepWork
 from symposia.interp.plan import Point
 
-from ..blocks import Copy
 from . import Batch
 from .attention import KEYWORD, NAME, KvStore, Step, paged_attention
 
