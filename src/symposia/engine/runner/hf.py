@@ -91,12 +91,15 @@ class HfRunner:
         if site == "final":
             return self._parts.norm.register_forward_hook(after)
         assert layer is not None
-        block = self._parts.blocks[layer]
-        return (
-            block.register_forward_pre_hook(before)
-            if site == "resid_pre"
-            else block.register_forward_hook(after)
-        )
+        match site:
+            case "resid_pre":
+                return self._parts.blocks[layer].register_forward_pre_hook(before)
+            case "attn_out":
+                return self._parts.attn_out[layer].register_forward_hook(after)
+            case "mlp_out":
+                return self._parts.mlp_out[layer].register_forward_hook(after)
+            case _:
+                return self._parts.blocks[layer].register_forward_hook(after)
 
 
 def is_small(model: PreTrainedModel) -> bool:
