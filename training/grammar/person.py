@@ -11,11 +11,11 @@ _PLAIN = Traits()
 
 
 def stated(dice: Dice, traits: Traits, allowed: tuple[str, ...] = SHOWN) -> tuple[str, ...]:
-    """Which attributes the system text will name: none in one case of six, unremarkable ones rarely."""
-    if dice.chance(0.16):
+    """Which attributes the system text will name: none in one case of eight, unremarkable ones less often."""
+    if dice.chance(0.12):
         return ()
     return tuple(
-        name for name in allowed if dice.chance(0.15 if traits.value(name) == _PLAIN.value(name) else 0.6)
+        name for name in allowed if dice.chance(0.3 if traits.value(name) == _PLAIN.value(name) else 0.65)
     )
 
 
