@@ -347,3 +347,75 @@ def test_a_step_that_breaks_fails_its_requests_and_not_the_engine():
         assert caught.value.cause == "engine_error"
         assert answer(engine, request(engine)).text
     assert isinstance(engine._loop, Loop)
+
+
+class Short:
+    """A runner with too little memory: forwards over more than `most` tokens break off halfway."""
+
+    def __init__(self, runner, most, error):
+        self.runner, self.most, self.error, self.broke = runner, most, error, 0
+
+    module = property(lambda self: self.runner.module)
+
+    def copy(self, copies):
+        self.runner.copy(copies)
+
+    def forward(self, batch, work):
+        logits = self.runner.forward(batch, work)
+        if len(batch.token_ids) > self.most:
+            self.broke += 1
+            raise self.error
+        return logits
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("no"), RuntimeError("CUDA error: out of memory")], ids=str
+)
+def test_out_of_memory_splits_the_batch_once(error):
+    """Both halves then fit: everybody is answered as ever, writes and reads are counted once."""
+    from symposia.core.capture import Capture
+    from symposia.core.intervention import Add
+    from symposia.core.positions import everything
+    from tests.reference.steering import random_vector
+
+    with engine_of("llama") as engine:
+        edit = Add(vector=random_vector(engine, 1).digest, layers=(1,), where=everything())
+        read = Capture(layers=(2,), where=everything())
+        asks = [
+            request(engine, talk(20, i), interventions=(edit,) * (i % 2), captures=(read,)) for i in range(4)
+        ]
+        expected = answers(engine, asks)
+    with engine_of("llama") as engine:
+        random_vector(engine, 1)
+        n = len(expected[0].prompt_token_ids)
+        engine._model.runner = short = Short(engine._model.runner, 3 * n, error)
+        got = answers(engine, asks)
+        assert short.broke >= 1
+        assert engine.gauges.split == short.broke
+        for mine, theirs in zip(got, expected, strict=True):
+            assert mine.token_ids == theirs.token_ids
+            assert [r.runs for r in mine.receipts] == [r.runs for r in theirs.receipts]
+            assert [a.runs for a in mine.activations] == [a.runs for a in theirs.activations]
+            assert [len(engine.store.at(a)) for a in mine.activations] == [
+                sum(b - a for a, b in ref.runs) for ref in theirs.activations
+            ]
+
+
+def test_the_largest_request_fails_when_halves_do_not_fit():
+    """By cause, with the way out; the others are answered, the engine lives and holds nothing of it."""
+    with engine_of("llama") as engine:
+        asks = [request(engine, talk(60)), request(engine, talk(5, 1)), request(engine, talk(6, 2))]
+        expected = [answer(engine, ask).token_ids for ask in asks[1:]]
+    with engine_of("llama") as engine:
+        engine._model.runner = Short(engine._model.runner, 50, RuntimeError("out of memory"))
+
+        async def scene():
+            return await asyncio.gather(*(pieces(engine, ask) for ask in asks), return_exceptions=True)
+
+        failed, *others = asyncio.run(scene())
+        assert isinstance(failed, BackendError)
+        assert failed.cause == "too_large"
+        assert "max_tokens" in str(failed)
+        assert [done[-1].token_ids for done in others] == expected
+        with engine.exclusive():
+            assert engine.gauges.held == 0

@@ -30,8 +30,15 @@ class Job:
     def known(self):
         return len(self.tokens)
 
-    def reusable(self, size):
-        return [self.key(block, size) for block in range((self.known - 1) // size)]
+    @property
+    def settled(self):
+        return len(self.tokens)
+
+    def reusable(self):
+        return self.known - 1
+
+    def items(self, start, stop):
+        return self.tokens[start:stop]
 
     def key(self, block, size):
         return hashlib.sha256(repr(self.tokens[: (block + 1) * size]).encode()).digest()
@@ -52,6 +59,7 @@ class World:
 
     def step(self, random):
         chunks = self.scheduler.schedule()
+        self.copy(self.scheduler.copies)
         assert len(chunks) <= self.rows
         assert sum(c.stop - c.start for c in chunks) <= self.budget
         assert len({id(c.sequence) for c in chunks}) == len(chunks)
@@ -69,12 +77,20 @@ class World:
             job = chunk.sequence
             if job.computed == job.known:
                 if job.known == job.total:
+                    job.tokens[random.randrange(len(job.tokens)) + 1 :] = []  # a stop string cuts
                     self.scheduler.remove(job)
                     self.done.append(job)
                 else:
                     job.tokens.append(random.randrange(3))
         self.check()
         return chunks
+
+    def copy(self, copies):
+        assert len({copy.target for copy in copies}) == len(copies)
+        read = [
+            ((copy.target, at), self.content[copy.source, at]) for copy in copies for at in range(copy.length)
+        ]
+        self.content.update(read)
 
     def read_back(self, job, start):
         for p in range(start):
@@ -122,6 +138,8 @@ def test_random_events_leak_nothing(seed, blocks, size, rows, tokens, reuse):
         assert world.step(chance), "work is left and none is scheduled"
     assert world.pool.held == 0
     assert all(done.computed == done.total for done in world.done)
+    assert not world.pool._noted.keys() - set(world.pool._idle)
+    assert sum(map(len, world.pool._starts.values())) == len(world.pool._noted)
 
 
 def test_decoding_rows_come_before_prefill():
@@ -154,16 +172,46 @@ def test_the_youngest_is_preempted_and_comes_back_first():
     assert old.forwarded == old.total
 
 
-def test_a_shared_prefix_is_computed_once():
-    """The second of two equal prompts takes all full blocks but what its last token needs."""
+@pytest.mark.parametrize(("shared", "cached"), [(17, 16), (16, 15), (14, 14), (3, 3), (0, 0)])
+def test_a_shared_prefix_is_computed_once(shared, cached):
+    """To the token: full blocks are shared, the beginning of one more is copied; the last token is always computed."""
     world = World(blocks=32, size=4, rows=4, tokens=64, reuse=True)
     chance = random.Random(0)
-    first, second = Job([1] * 17, total=17), Job([1] * 17, total=17)
+    first, second = Job([1] * 17, total=17), Job([1] * shared + [2] * (17 - shared), total=17)
+    if shared == 16:
+        second = Job([1] * 16, total=16)
     world.scheduler.add(first)
     world.step(chance)
     world.scheduler.add(second)
     world.step(chance)
-    assert (first.forwarded, second.forwarded, second.cached) == (17, 1, 16)
+    assert (first.forwarded, second.cached) == (17, cached)
+
+
+def test_what_still_grows_is_shared_too():
+    """A prompt that is being answered lends its last, partly filled block at once."""
+    world = World(blocks=32, size=4, rows=4, tokens=64, reuse=True)
+    chance = random.Random(0)
+    first, second = Job([1] * 7, total=12), Job([1] * 7, total=12)
+    world.scheduler.add(first)
+    world.step(chance)
+    world.scheduler.add(second)
+    world.step(chance)
+    assert second.cached == 6
+
+
+def test_forgetting_is_for_good():
+    """After a write that was not counted nothing is found again, and nothing new is named or noted."""
+    pool = BlockPool(2, 4)
+    block = pool.take()
+    pool.note(block, b"", [1, 2])
+    assert pool.tail(b"", [1, 2, 3]) == (block, 2)
+    pool.forget()
+    pool.note(block, b"", [1, 2])
+    assert pool.tail(b"", [1, 2, 3]) is None
+    pool.name(block, b"key")
+    assert pool.match([b"key"]) == []
+    pool.release([block])
+    assert pool.available == 2
 
 
 def test_eviction_takes_the_least_recently_used_and_prefixes_last():

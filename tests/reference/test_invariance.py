@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -10,7 +12,17 @@ from symposia.core.intervention import Ablate, Add
 from symposia.core.positions import everything, spoken
 from symposia.core.profile import Sampling
 from symposia.core.request import PastTurn
-from tests.reference.asking import GREEDY, NO_CONTROL, answer, answers, continued, engine_of, request, talk
+from tests.reference.asking import (
+    GREEDY,
+    NO_CONTROL,
+    WORDS,
+    answer,
+    answers,
+    continued,
+    engine_of,
+    request,
+    talk,
+)
 from tests.reference.families import BARS, relative_l2
 from tests.reference.steering import random_vector
 
@@ -227,3 +239,44 @@ def with_vectors(engine, ask):
     for seed in (1, 2):
         random_vector(engine, seed)
     return msgspec.structs.replace(ask, captures=(LOGITS,))
+
+
+def sixteen_turns(engine, edits):
+    """One speaker's eight turns and as many replies; returns prompt tokens computed over those never seen before."""
+    ask, unique, computed, seen = request(engine, talk(20), interventions=edits, sampling=TURN), 0, 0, 0
+    for turn in range(8):
+        done = answer(engine, ask)
+        computed += done.usage.input_tokens - done.usage.cached_tokens
+        unique += done.usage.input_tokens - seen
+        seen = done.usage.input_tokens + done.usage.output_tokens
+        if turn < 7:
+            ask = continued(ask, done, f"{WORDS[turn]} and then what happened {WORDS[turn + 5]}")
+    return computed / unique, done
+
+
+@pytest.mark.parametrize("steered", [False, True])
+def test_a_dialogue_computes_each_prompt_token_once(steered):
+    """Over 16 turns computed / unique <= 1.05, also under constant steering; the last turn equals a cold run."""
+
+    def edits(engine):
+        made = Add(vector=random_vector(engine, 1).digest, layers=(1,), scale=2.0)
+        return (made,) if steered else ()
+
+    with engine_of("llama") as engine:
+        ratio, done = sixteen_turns(engine, edits(engine))
+    with engine_of("llama", reuse=False) as engine:
+        _, expected = sixteen_turns(engine, edits(engine))
+    assert 1.0 <= ratio <= 1.05
+    assert done.token_ids == expected.token_ids
+
+
+def test_choices_share_the_prompt_to_the_token():
+    """Continuations compute what is theirs and the token before it; scores are those of an engine without reuse."""
+    with engine_of("llama") as engine, engine_of("llama", reuse=False) as plain:
+        ask = request(engine, talk(25), choices=("yes", "no", "perhaps so"))
+        scores = answer(engine, ask).scores
+        gauges = engine.gauges
+        assert answer(plain, ask).scores.logprobs == pytest.approx(scores.logprobs, abs=1e-9)
+        prompt = asyncio.run(engine.render(ask)).tokens
+    assert gauges.computed <= prompt + sum(scores.tokens) + 2
+    assert gauges.reused >= 2 * (prompt - 1)

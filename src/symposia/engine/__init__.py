@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .engine import Engine
 from .engines import Engines
+from .gauges import Gauges
 from .options import EngineOptions
 
-__all__ = ["Engine", "EngineOptions", "Engines"]
+__all__ = ["Engine", "EngineOptions", "Engines", "Gauges"]

@@ -1,17 +1,38 @@
 """Fixed-size pieces of KV cache: counted by reference, found again by key, evicted least recently used.
 
-No torch: a block is a number. A block with a key holds exactly the keys and values its key names, and is never written
-again. A block without one belongs to the one sequence that fills it.
+No torch: a block is a number. A full block with a key holds exactly the keys and values its key names, is shared, and
+is never written again. Any other block belongs to the one sequence that fills it, front to back; what it holds so far
+may be noted, and is then found as the beginning of what others need, who copy it.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 from symposia.core.errors import InvalidInput
 
 Key = bytes
+Item = Hashable  # all that the keys and values of one position depend on, beside what lies before it
+ROOT: Key = b""
+_CANDIDATES = 64
+
+
+class Tail(NamedTuple):
+    """The first `length` positions of a block continue somebody else's prefix too."""
+
+    block: int
+    length: int
+
+
+class Copy(NamedTuple):
+    """The first `length` positions of one block, to be copied into another."""
+
+    source: int
+    target: int
+    length: int
 
 
 class BlockPool:
@@ -26,6 +47,9 @@ class BlockPool:
         self._refs = [0] * count
         self._key: dict[int, Key] = {}
         self._index: dict[Key, int] = {}
+        self._noted: dict[int, tuple[Key, Sequence[Item]]] = {}
+        self._starts: dict[tuple[Key, Item], dict[int, None]] = {}  # newest last
+        self._trusted = True
         self.evicted = 0
 
     @property
@@ -59,15 +83,48 @@ class BlockPool:
             block = self._free.pop()
         else:
             block, _ = self._idle.popitem(last=False)
-            del self._index[self._key.pop(block)]
+            if block in self._key:
+                del self._index[self._key.pop(block)]
+            self._unnote(block)
             self.evicted += 1
         self._refs[block] = 1
         return block
 
-    def name(self, block: int, key: Key) -> None:
-        """Let a full block be found by key. If another block has it already, this one stays private."""
-        if key not in self._index and block not in self._key:
+    def name(self, block: int, key: Key, *, parent: Key = ROOT, items: Sequence[Item] = ()) -> None:
+        """Let a full block be found by key, and by its items after `parent`.
+
+        If another block has the key already, this one stays private.
+        """
+        self._unnote(block)
+        if self._trusted and key not in self._index and block not in self._key:
             self._index[key], self._key[block] = block, key
+            self.note(block, parent, items)
+
+    def note(self, block: int, parent: Key, items: Sequence[Item]) -> None:
+        """Let the beginning of a block be found by what it holds, after a prefix named `parent`.
+
+        Blocks fill front to back: a longer note stands.
+        """
+        if block in self._noted and len(self._noted[block][1]) >= len(items):
+            return
+        self._unnote(block)
+        if self._trusted and items:
+            self._noted[block] = (parent, items)
+            self._starts.setdefault((parent, items[0]), {})[block] = None
+
+    def tail(self, parent: Key, wanted: Sequence[Item]) -> Tail | None:
+        """The block that begins with most of `wanted`, among the newest after `parent`; it counts as just used."""
+        found: Tail | None = None
+        starts = self._starts.get((parent, wanted[0]), {}) if wanted else {}
+        for block in islice(reversed(starts), _CANDIDATES):
+            length = _common(self._noted[block][1], wanted)
+            if found is None or length > found.length:
+                found = Tail(block, length)
+            if length == len(wanted):
+                break
+        if found is not None and found.block in self._idle:
+            self._idle.move_to_end(found.block)
+        return found
 
     def release(self, blocks: Sequence[int]) -> None:
         """Give references back, last block first, so that a prefix outlives what extends it."""
@@ -76,18 +133,35 @@ class BlockPool:
             if self._refs[block] < 0:
                 raise InvalidInput(f"block {block} was released more often than it was held")
             if self._refs[block] == 0:
-                if block in self._key:
+                if block in self._key or block in self._noted:
                     self._idle[block] = None
                 else:
                     self._free.append(block)
 
     def forget(self) -> None:
-        """Drop every key: nothing computed so far is found again."""
+        """Drop every key and note, for good: nothing is found again, and nothing new is named."""
+        self._trusted = False
         self._key.clear()
         self._index.clear()
+        self._noted.clear()
+        self._starts.clear()
         self._free.extend(self._idle)
         self._idle.clear()
 
     def _hold(self, block: int) -> None:
         self._idle.pop(block, None)
         self._refs[block] += 1
+
+    def _unnote(self, block: int) -> None:
+        if block in self._noted:
+            parent, items = self._noted.pop(block)
+            same = self._starts[parent, items[0]]
+            del same[block]
+            if not same:
+                del self._starts[parent, items[0]]
+
+
+def _common(held: Sequence[Item], wanted: Sequence[Item]) -> int:
+    """How many first items agree."""
+    pairs = zip(held, wanted, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(held), len(wanted)))

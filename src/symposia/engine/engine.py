@@ -18,6 +18,7 @@ from symposia.interp.acts.memory import ActivationStore
 from symposia.interp.library import Library
 from symposia.interp.taps import ModelShape, SiteMap
 
+from .gauges import Gauges
 from .intake import Intake
 from .job import Item, Job
 from .loading import Device, Dtype, Loaded, adopt, load
@@ -110,6 +111,11 @@ class Engine:
     def healthy(self) -> bool:
         """False once an intervention was planned and not counted: results must not be believed."""
         return self._loop.stepper.healthy
+
+    @property
+    def gauges(self) -> Gauges:
+        """Tokens computed and reused, blocks evicted and held, so far."""
+        return self._loop.stepper.gauges
 
     async def generate(self, request: Request) -> AsyncGenerator[Delta | Completion, None]:
         """Deltas, then one completion. Every refusal comes before the first token; closing early cancels."""

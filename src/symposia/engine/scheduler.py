@@ -1,16 +1,18 @@
 """Who is computed next: decode first, then prefill in chunks, then admission; preemption by recompute. No torch.
 
 Decisions are functions of integers: how many positions each sequence knows and has computed, how many blocks are free.
-A sequence that was preempted loses its blocks, never its tokens.
+A sequence that was preempted loses its blocks, never its tokens. A cached prefix is taken to the token: full blocks are
+shared, and the beginning of one more is copied (`copies`, to be carried out before the step's forward).
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from .blocks import BlockPool, Key
+from .blocks import ROOT, BlockPool, Copy, Item, Key
 
 
 class Feedable(Protocol):
@@ -24,12 +26,21 @@ class Feedable(Protocol):
         """Positions whose token is known and is to be forwarded."""
         ...
 
-    def reusable(self, size: int) -> list[Key]:
-        """Keys of full blocks from the start that may be taken from the cache instead of being computed."""
+    @property
+    def settled(self) -> int:
+        """Positions from the start whose tokens stay: `items` exist for them."""
+        ...
+
+    def reusable(self) -> int:
+        """Positions from the start that may be taken from the cache instead of being computed."""
         ...
 
     def key(self, block: int, size: int) -> Key:
-        """The key of a full, computed block."""
+        """The key of a full block."""
+        ...
+
+    def items(self, start: int, stop: int) -> Sequence[Item]:
+        """What the keys and values of these positions depend on, position by position."""
         ...
 
     def reused(self, positions: int) -> None:
@@ -57,7 +68,8 @@ class Scheduler(Generic[S]):
         self._max_rows, self._max_tokens, self._reuse = max_rows, max_tokens, reuse
         self.waiting: deque[S] = deque()
         self.running: list[S] = []
-        self.preempted = 0
+        self.copies: list[Copy] = []
+        self.preempted, self.computed, self.reused = 0, 0, 0
 
     def add(self, sequence: S) -> None:
         """Queue a sequence; the caller has checked that it can ever fit."""
@@ -74,6 +86,7 @@ class Scheduler(Generic[S]):
     def schedule(self) -> list[Chunk[S]]:
         """The next step's work; blocks for it are in place. Empty when nothing can run."""
         budget, preempted = self._max_tokens, self.preempted
+        self.copies = []
         chunks: list[Chunk[S]] = []
         for sequence in sorted(self.running, key=lambda s: s.known - s.computed > 1):
             if budget > 0 and sequence in self.running:
@@ -88,26 +101,62 @@ class Scheduler(Generic[S]):
         return chunks
 
     def advance(self, chunks: list[Chunk[S]]) -> None:
-        """The chunks were forwarded: count them, and name the blocks they filled."""
+        """The chunks were forwarded: count them, name the blocks they filled, and note what a prefill began."""
         size = self.pool.size
+        self.copies = []
         for chunk in chunks:
             sequence = chunk.sequence
             sequence.computed = chunk.stop
+            self.computed += chunk.stop - chunk.start
             if self._reuse:
                 for block in range(chunk.start // size, chunk.stop // size):
-                    self.pool.name(sequence.blocks[block], sequence.key(block, size))
+                    begin = block * size
+                    items = sequence.items(begin, begin + size)
+                    self.pool.name(
+                        sequence.blocks[block],
+                        sequence.key(block, size),
+                        parent=self._parent(sequence, block),
+                        items=items,
+                    )
+                if chunk.stop - chunk.start > 1:
+                    self._note(sequence)
 
     def _admit(self, sequence: S) -> bool:
         """Take the cached prefix, if the rest of what is known fits without pushing anybody out."""
-        keys = sequence.reusable(self.pool.size) if self._reuse else []
-        prefix = self.pool.match(keys)
+        size, most = self.pool.size, sequence.reusable() if self._reuse else 0
+        prefix = self.pool.match([sequence.key(block, size) for block in range(most // size)])
         rest = self.pool.needed(sequence.known + 1) - len(prefix)
         if self.running and rest + len(self.running) > self.pool.available:
             self.pool.release(prefix)
             return False
-        sequence.blocks, sequence.computed = prefix, len(prefix) * self.pool.size
+        sequence.blocks, sequence.computed = prefix, len(prefix) * size
+        self._begin(sequence, most)
+        self.reused += sequence.computed
         sequence.reused(sequence.computed)
         return True
+
+    def _begin(self, sequence: S, most: int) -> None:
+        """Take the beginning of the next block too, if some block holds it: by a copy into an own one."""
+        start, size = sequence.computed, self.pool.size
+        wanted = sequence.items(start, min(most, start + size)) if most > start else ()
+        found = self.pool.tail(self._parent(sequence, len(sequence.blocks)), wanted)
+        if found is not None and self.pool.available:
+            target = self.pool.take()
+            sequence.blocks.append(target)
+            sequence.computed += found.length
+            if target != found.block:
+                self.copies.append(Copy(found.block, target, found.length))
+
+    def _parent(self, sequence: S, block: int) -> Key:
+        return sequence.key(block - 1, self.pool.size) if block else ROOT
+
+    def _note(self, sequence: S) -> None:
+        """Let what the last, partly filled block holds be found."""
+        stop, size = min(sequence.computed, sequence.settled), self.pool.size
+        block = stop // size
+        if stop % size and block < len(sequence.blocks):
+            items = sequence.items(block * size, stop)
+            self.pool.note(sequence.blocks[block], self._parent(sequence, block), items)
 
     def _place(self, sequence: S, budget: int, chunks: list[Chunk[S]]) -> int:
         stop = min(sequence.known, sequence.computed + budget)
@@ -125,12 +174,16 @@ class Scheduler(Generic[S]):
         """Send the youngest sequence back to the queue; False if that is the needy one itself."""
         victim = self.running.pop()
         chunks[:] = [chunk for chunk in chunks if chunk.sequence is not victim]
+        own = set(victim.blocks)
         self._free(victim)
+        self.copies = [copy for copy in self.copies if copy.target not in own]
         victim.computed = 0
         self.waiting.appendleft(victim)
         self.preempted += 1
         return victim is not needy
 
     def _free(self, sequence: S) -> None:
+        if self._reuse and not any(copy.target in sequence.blocks for copy in self.copies):
+            self._note(sequence)
         self.pool.release(sequence.blocks)
         sequence.blocks = []

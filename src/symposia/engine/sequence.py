@@ -17,7 +17,7 @@ from symposia.core.span import Phase, Span
 from symposia.interp.plan import RowPlan
 from symposia.interp.select import Scene
 
-from .blocks import Key
+from .blocks import Item, Key
 from .template import Rendered, Tracker
 
 
@@ -112,8 +112,13 @@ class Sequence:
         """A partition of prompt and made tokens."""
         return (*self.rendered.spans, *self.made)
 
-    def reusable(self, size: int) -> list[Key]:
-        """Block keys up to the last known position, the first unread captured one, and any wanted prompt logprob."""
+    @property
+    def settled(self) -> int:
+        """Tokens that stay."""
+        return len(self.token_ids)
+
+    def reusable(self) -> int:
+        """Up to the last known position, the first unread captured one, and any wanted log-probability."""
         stop = self.known - 1
         if not self.plan.idle:
             first = self.plan.first_read(self.seen)
@@ -122,16 +127,22 @@ class Sequence:
             stop = min(stop, self.seen)
         if self.request.choices:
             stop = min(stop, self.n_prompt - 1)
-        return [self.key(block, size) for block in range(max(stop, 0) // size)]
+        return max(stop, 0)
+
+    def items(self, start: int, stop: int) -> list[Item]:
+        """Per position its token, and what interventions wrote if they did."""
+        tokens = self.token_ids[start:stop]
+        if not self.plan.bounds:
+            return list(tokens)
+        prints = [self.plan.fingerprint(p) for p in range(start, stop)]
+        return [(token, made) if made else token for token, made in zip(tokens, prints, strict=True)]
 
     def key(self, block: int, size: int) -> Key:
         """H(previous key, tokens, what interventions wrote at each position)."""
         while len(self._keys) <= block:
             start = len(self._keys) * size
-            tokens = self.token_ids[start : start + size]
-            prints = [self.plan.fingerprint(p) for p in range(start, start + size)]
             state = hashlib.sha256(self._keys[-1] if self._keys else b"")
-            state.update(repr((tokens, prints if any(prints) else None)).encode())
+            state.update(repr(self.items(start, start + size)).encode())
             self._keys.append(state.digest())
         return self._keys[block]
 

@@ -18,7 +18,9 @@ from symposia.interp.bank import Bank, Ledger
 from . import logprobs
 from .blocks import BlockPool
 from .finish import completion, scored
+from .gauges import Gauges
 from .job import Item, Job
+from .memory import Undo, halves, largest, no_memory, ran_out
 from .model import Model
 from .options import EngineOptions
 from .runner import Batch, RowView
@@ -52,6 +54,7 @@ class Stepper:
         self.healthy = True
         self._jobs: dict[Sequence, Job] = {}
         self._current: list[Chunk[Sequence]] = []
+        self._prompt, self._split = 0, 0
 
     @property
     def busy(self) -> bool:
@@ -72,17 +75,54 @@ class Stepper:
                 self.scheduler.remove(sequence)
             sequence.plan.close(self.bank, self.ledger)
 
+    @property
+    def gauges(self) -> Gauges:
+        """Counts so far."""
+        return Gauges(
+            prompt=self._prompt,
+            computed=self.scheduler.computed,
+            reused=self.scheduler.reused,
+            evicted=self.pool.evicted,
+            held=self.pool.held,
+            blocks=self.pool.count,
+            preempted=self.scheduler.preempted,
+            split=self._split,
+        )
+
     def step(self) -> None:
-        """Advance every scheduled sequence once."""
-        self._current = self.scheduler.schedule()
-        step = self._assemble(self._current)
-        with self.model.loaded.lock:
-            logits_BV = self.model.runner.forward(step.batch, step.work)
+        """Advance every scheduled sequence once. Out of memory: in halves, and then less the largest of a half."""
+        chunks = self._current = self.scheduler.schedule()
+        if self.scheduler.copies:
+            self.model.runner.copy(self.scheduler.copies)
+        error = self._try(chunks)
+        if error is None:
+            return
+        self._split += 1
+        for part in halves(chunks):
+            part = self._current = [chunk for chunk in part if chunk.sequence in self._jobs]
+            error = self._try(part) if part else None
+            if error is not None:
+                victim = largest(part)
+                self._end(self._jobs[victim.sequence], no_memory(victim, error))
+
+    def _try(self, chunks: list[Chunk[Sequence]]) -> Exception | None:
+        """One forward and all that follows from it; or, with everything as it was, the want of memory."""
+        step = self._assemble(chunks)
+        undo = Undo((chunk.sequence.plan for chunk in chunks), self.ledger)
+        try:
+            with self.model.loaded.lock:
+                logits_BV = self.model.runner.forward(step.batch, step.work)
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
+            undo()
+            return error
         step.work.check_visited()
         self._advance()
         self._score(step, logits_BV)
         self._sample(step, logits_BV)
         self._finish()
+        return None
 
     def fail(self, error: BaseException) -> None:
         """Fail the requests of the step that broke, or all if it broke while being planned."""
@@ -106,6 +146,7 @@ class Stepper:
         for sequence in job.sequences[job.queued : count]:
             self._jobs[sequence] = job
             self.scheduler.add(sequence)
+            self._prompt += sequence.n_prompt
         job.queued = max(job.queued, count)
 
     def _assemble(self, chunks: list[Chunk[Sequence]]) -> _Assembled:

@@ -16,12 +16,21 @@ class Anatomy:
     blocks: str = "model.layers"
     norm: str = "model.norm"
     head: str = "lm_head"
+    attn_out: str = "self_attn"  # within a block: whose output is added to the residual
+    mid: str = "post_attention_layernorm"  # whose input is the residual between attention and MLP
+    mlp_out: str = "mlp"
 
 
 _SEQUENTIAL = Anatomy()
-ANATOMIES: dict[str, Anatomy] = dict.fromkeys(
-    ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3", "olmo2", "smollm3"), _SEQUENTIAL
+_SANDWICH = Anatomy(
+    attn_out="post_attention_layernorm", mid="pre_feedforward_layernorm", mlp_out="post_feedforward_layernorm"
 )
+_POST_NORMED = Anatomy(attn_out="post_attention_layernorm", mid="mlp", mlp_out="post_feedforward_layernorm")
+ANATOMIES: dict[str, Anatomy] = {
+    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "phi3", "smollm3"), _SEQUENTIAL),
+    **dict.fromkeys(("gemma2", "gemma3_text"), _SANDWICH),
+    "olmo2": _POST_NORMED,
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,9 @@ class Parts:
     norm: nn.Module
     head: nn.Module
     softcap: float | None
+    attn_out: tuple[nn.Module, ...]
+    mid: tuple[nn.Module, ...]
+    mlp_out: tuple[nn.Module, ...]
 
     def norm_and_unembed(self, hidden_ND: Tensor) -> Tensor:
         """`logits_NV` of rows that leave the last block."""
@@ -49,7 +61,15 @@ def dissect(model: nn.Module, model_type: str, layers: int, softcap: float | Non
     anatomy = ANATOMIES[model_type]
     try:
         blocks = tuple(model.get_submodule(anatomy.blocks).children())
-        parts = Parts(blocks, model.get_submodule(anatomy.norm), model.get_submodule(anatomy.head), softcap)
+        parts = Parts(
+            blocks,
+            model.get_submodule(anatomy.norm),
+            model.get_submodule(anatomy.head),
+            softcap,
+            tuple(block.get_submodule(anatomy.attn_out) for block in blocks),
+            tuple(block.get_submodule(anatomy.mid) for block in blocks),
+            tuple(block.get_submodule(anatomy.mlp_out) for block in blocks),
+        )
     except AttributeError as error:
         raise ArchitectureNotUnderstood(
             f"model type {model_type!r} without the modules of {anatomy}: {error}"

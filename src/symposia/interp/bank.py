@@ -108,6 +108,14 @@ class Ledger:
         self._sums_S5.index_add_(0, index_N, torch.cat([ones_N1, entries_N4], dim=1))
         self._peak_S.scatter_reduce_(0, index_N, entries_N4[:, DELTA - 1], reduce="amax")
 
+    def counts(self) -> tuple[Tensor, Tensor]:
+        """A copy of everything counted so far, for `restore`."""
+        return self._sums_S5.clone(), self._peak_S.clone()
+
+    def restore(self, counts: tuple[Tensor, Tensor]) -> None:
+        """Put back what had been counted; no slot may have been opened since."""
+        self._sums_S5, self._peak_S = counts
+
     def read(self, slots: Sequence[int]) -> list[Count]:
         """The counts of some slots, in order."""
         if not slots:

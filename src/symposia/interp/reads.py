@@ -29,6 +29,12 @@ class Reads:
         self._positions.extend(positions)
         self._rows.append(rows_ND)
 
+    def rewind(self, length: int) -> None:
+        """Give up all rows but the first `length`; appends are given up whole."""
+        del self._positions[length:]
+        while sum(len(rows) for rows in self._rows) > length:
+            self._rows.pop()
+
     def cut(self, stop: int) -> tuple[list[int], Tensor]:
         """Positions below `stop` and their rows `[N, ...]`."""
         kept = sum(p < stop for p in self._positions)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from symposia.core.capture import Site
 from symposia.core.value import Value
 
-BLOCK_SITES: tuple[Site, ...] = ("resid_pre", "resid_post")
+BLOCK_SITES: tuple[Site, ...] = ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
 LAYERLESS: tuple[Site, ...] = ("final", "logits")
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from symposia.engine.blocks import Copy
 from symposia.interp.apply import StepWork
 
 
@@ -43,6 +44,10 @@ class Runner(Protocol):
     @property
     def module(self) -> nn.Module:
         """The model, unmodified between forwards."""
+        ...
+
+    def copy(self, copies: Sequence[Copy]) -> None:
+        """Copy beginnings of blocks, K/V of all layers, as if one after the other; no target stands twice."""
         ...
 
     def forward(self, batch: Batch, work: StepWork) -> Tensor:

@@ -6,11 +6,14 @@ d head size.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
+
+from symposia.engine.blocks import Copy
 
 from . import Batch, RowView
 
@@ -34,6 +37,14 @@ class KvStore:
         if index not in self._layers:
             self._layers[index] = (self._empty(key_TKd), self._empty(value_TKd))
         return self._layers[index]
+
+    def copy(self, copies: Sequence[Copy]) -> None:
+        """Copy beginnings of blocks in every layer; all are read before any is written."""
+        sources = [c.source * self.size + at for c in copies for at in range(c.length)]
+        targets = [c.target * self.size + at for c in copies for at in range(c.length)]
+        for pair in self._layers.values():
+            for tensor in pair:
+                tensor[targets] = tensor[sources]
 
     def _empty(self, like_TKd: Tensor) -> Tensor:
         made = like_TKd.new_empty(self.padding + 1, *like_TKd.shape[1:])

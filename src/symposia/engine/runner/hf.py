@@ -5,7 +5,7 @@ Taps are forward hooks that live for one forward. Between forwards the module is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformers import AttentionInterface, PreTrainedModel
 
+from symposia.engine.blocks import Copy
 from symposia.interp.anatomy import Parts
 from symposia.interp.apply import StepWork
 from symposia.interp.plan import Point
@@ -38,6 +39,11 @@ class HfRunner:
         """The transformers model."""
         model: nn.Module = self._model
         return model
+
+    @torch.no_grad()
+    def copy(self, copies: Sequence[Copy]) -> None:
+        """Copy beginnings of blocks."""
+        self._store.copy(copies)
 
     @torch.no_grad()
     def forward(self, batch: Batch, work: StepWork) -> Tensor:
@@ -81,6 +87,13 @@ class HfRunner:
         def before(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             return (work.visit(point, args[0][0])[None], *args[1:])
 
+        def between(_: nn.Module, args: tuple[Tensor, ...]) -> None:
+            """In place: the block adds the MLP's term to this very tensor."""
+            hidden_TD = args[0][0]
+            visited_TD = work.visit(point, hidden_TD)
+            if visited_TD is not hidden_TD:
+                args[0][0].copy_(visited_TD)
+
         def after(
             _: nn.Module, __: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]
         ) -> Tensor | tuple[Tensor, ...]:
@@ -91,12 +104,17 @@ class HfRunner:
         if site == "final":
             return self._parts.norm.register_forward_hook(after)
         assert layer is not None
-        block = self._parts.blocks[layer]
-        return (
-            block.register_forward_pre_hook(before)
-            if site == "resid_pre"
-            else block.register_forward_hook(after)
-        )
+        match site:
+            case "resid_pre":
+                return self._parts.blocks[layer].register_forward_pre_hook(before)
+            case "attn_out":
+                return self._parts.attn_out[layer].register_forward_hook(after)
+            case "resid_mid":
+                return self._parts.mid[layer].register_forward_pre_hook(between)
+            case "mlp_out":
+                return self._parts.mlp_out[layer].register_forward_hook(after)
+            case _:
+                return self._parts.blocks[layer].register_forward_hook(after)
 
 
 def is_small(model: PreTrainedModel) -> bool:

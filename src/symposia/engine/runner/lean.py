@@ -5,6 +5,7 @@ Axes: T tokens of the flat batch, D residual width, H query heads, K key heads, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from symposia.core.errors import ArchitectureNotUnderstood
+from symposia.engine.blocks import Copy
 from symposia.interp.apply import StepWork
 
 from . import Batch
@@ -76,6 +78,11 @@ class LeanRunner:
         return module
 
     @torch.no_grad()
+    def copy(self, copies: Sequence[Copy]) -> None:
+        """Copy beginnings of blocks."""
+        self._store.copy(copies)
+
+    @torch.no_grad()
     def forward(self, batch: Batch, work: StepWork) -> Tensor:
         """`logits_BV` of the wanted tokens."""
         with single_threaded(self._small):
@@ -85,8 +92,11 @@ class LeanRunner:
             hidden_TD = self._embed(torch.tensor(batch.token_ids, device=self._device))
             for layer, block in enumerate(self._blocks):
                 hidden_TD = work.visit(("resid_pre", layer), hidden_TD)
-                hidden_TD = hidden_TD + self._attention(block, layer, hidden_TD, step, ropes[block.rope])
-                hidden_TD = work.visit(("resid_post", layer), hidden_TD + _mlp(block, hidden_TD))
+                term_TD = self._attention(block, layer, hidden_TD, step, ropes[block.rope])
+                hidden_TD = hidden_TD + work.visit(("attn_out", layer), term_TD)
+                hidden_TD = work.visit(("resid_mid", layer), hidden_TD)
+                term_TD = work.visit(("mlp_out", layer), _mlp(block, hidden_TD))
+                hidden_TD = work.visit(("resid_post", layer), hidden_TD + term_TD)
             return self._logits(batch, work, hidden_TD)
 
     def _attention(
