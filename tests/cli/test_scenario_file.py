@@ -183,3 +183,25 @@ def test_scripted_code_needs_leave(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="--allow-code"):
         read_setting(tmp_path / "s.yaml")
     assert read_setting(tmp_path / "s.yaml", allow_code=True).scenario.names == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("./mine", "./plays/mine"),
+        ("../mine?dtype=float32", "./mine?dtype=float32"),
+        ("../../mine", "../mine"),
+        ("/srv/mine", "/srv/mine"),
+        ("./mine?adapter=./warm", "./plays/mine?adapter=./plays/warm"),
+    ],
+)
+def test_a_relative_model_path_begins_at_the_file(
+    model: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From wherever the file is read, `./mine` is the folder beside it."""
+    (tmp_path / "plays").mkdir()
+    text = f'symposia: 1\nparticipants: {{a: {{model: "{model}"}}}}\nuntil: {{type: turns, n: 1}}\n'
+    (tmp_path / "plays" / "s.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    scenario = read_setting(Path("plays") / "s.yaml").scenario
+    assert scenario.participants[0].profile.model == expected

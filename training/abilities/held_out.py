@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from training.abilities.subject import Messages, Prompt
 from training.grammar import distress, framing
-from training.grammar.bank import Topic, topics, troubles
+from training.grammar.bank import topics, troubles
 from training.grammar.dice import Dice
 from training.grammar.mixture import sample
-from training.grammar.opinion import Talker, Thread, opinion
+from training.grammar.opinion import Thread, opinion
 from training.grammar.person import talkers
-from training.grammar.traits import Traits
 from training.grammar.view import Line
 
 FIRST = 3_000_000_000
@@ -47,13 +46,11 @@ def plain_messages(system: str, *said: str) -> Messages:
 def stated(dice: Dice, attribute: str, value: str) -> Prompt:
     """A fresh talk whose system text states one attribute of the next speaker, and only that."""
     if attribute == "distress":
-        trouble = dice.pick(troubles())
-        name = framing.cast(dice, 1)[0]
-        wording = dice.pick(framing.DISTRESS[value]).format(t=trouble.noun)
-        system = f"{framing.identity(dice, name)} {wording}"
+        wording = _wording(dice, attribute, value, dice.pick(troubles()).noun)
+        system = f"{framing.identity(dice, framing.cast(dice, 1)[0])} {wording}"
         return Prompt(plain_messages(system, dice.pick(distress.ASKS)))
     viewer, *others = talkers(dice, dice.between(2, 4))
-    wording = dice.pick(framing.WORDINGS[attribute, value])
+    wording = _wording(dice, attribute, value, "")
     system = f"{framing.identity(dice, viewer.name)} {wording}"
     thread = Thread(dice.pick(topics()))
     said = []
@@ -71,24 +68,21 @@ def bare(dice: Dice, attribute: str) -> Prompt:
     return Prompt(plain_messages("", dice.pick(topic.questions)))
 
 
-def derived_pair(dice: Dice, attribute: str, poles: tuple[str, str]) -> tuple[Prompt, str, str]:
-    """A bare prompt with two replies by one person at both poles of an attribute: low, then high."""
-    prompt = bare(dice, attribute)
-    person = talkers(dice, 1)[0]
-    seed = dice.between(0, 2**31)
-    replies = [_reply(seed, person, prompt, attribute, value) for value in poles]
-    return prompt, replies[0], replies[1]
+def poles_stated(dice: Dice, attribute: str, poles: tuple[str, str]) -> tuple[Prompt, Prompt]:
+    """A bare prompt under two system texts, each of which states one pole of an attribute: low, then high."""
+    asked = bare(dice, attribute)
+    name = framing.cast(dice, 1)[0] if dice.chance(0.5) else ""
+    trouble = dice.pick(troubles()).noun
+    sides = [_under(asked, name, _wording(dice, attribute, value, trouble)) for value in poles]
+    return sides[0], sides[1]
 
 
-def _reply(seed: int, person: Talker, prompt: Prompt, attribute: str, value: str) -> str:
-    dice = Dice(seed)
-    traits = Traits(**{**vars(person.traits), attribute: value})
+def _wording(dice: Dice, attribute: str, value: str, trouble: str) -> str:
     if attribute == "distress":
-        return distress.lament(dice, traits, dice.pick(troubles()), set(), None)
-    topic = _asked_about(prompt)
-    return opinion(dice, Talker(person.name, traits, person.side), Thread(topic), None)
+        return dice.pick(framing.DISTRESS[value]).format(t=trouble)
+    return dice.pick(framing.WORDINGS[attribute, value])
 
 
-def _asked_about(prompt: Prompt) -> Topic:
-    question = prompt.messages[-1]["content"]
-    return next(topic for topic in topics() if question in topic.questions)
+def _under(asked: Prompt, name: str, wording: str) -> Prompt:
+    system = f"You are {name}. {wording}" if name else wording
+    return Prompt(plain_messages(system, *(message["content"] for message in asked.messages)))

@@ -1,5 +1,6 @@
 """DiffMean steering: one direction per attribute and block, dose and response, random directions beside it.
 
+Read where the reply is about to begin, between two system texts that state opposite poles. Written as
 h' = h + c * (mean of high - mean of low), at the output of one block and every position whose logits make a
 token of the reply. c = 1 is one class gap.
 """
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.abilities.held_out import bare, derived_pair
+from training.abilities.held_out import bare, poles_stated
 from training.abilities.row import Row
 from training.abilities.subject import Prompt, Subject, edited
 from training.grammar.dice import Dice
@@ -24,7 +25,7 @@ POLES = {
     "verbosity": ("short", "long"),
     "distress": ("0", "3"),
 }
-DOSES = (0.5, 1.0, 1.5, 2.0, 3.0)
+DOSES = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 _SEED = 3_600_000_000
 
 
@@ -44,12 +45,10 @@ def high(attribute: str, reply: str) -> bool:
 
 
 def directions(subject: Subject, attribute: str, pairs: int) -> Tensor:
-    """Difference of the pole means over reply tokens, for every block: `[layers, D]`."""
+    """Difference of the pole means at the last position of the prompt, for every block: `[layers, D]`."""
     dice = Dice(_SEED)
-    drawn = [derived_pair(dice, attribute, POLES[attribute]) for _ in range(pairs)]
-    prompts = [prompt for prompt, _, _ in drawn]
-    low = subject.reply_means(prompts, [reply for _, reply, _ in drawn])
-    top = subject.reply_means(prompts, [reply for _, _, reply in drawn])
+    drawn = [poles_stated(dice, attribute, POLES[attribute]) for _ in range(pairs)]
+    low, top = (subject.before_reply([pair[side] for pair in drawn]) for side in (0, 1))
     return (top - low).mean(0)
 
 

@@ -113,19 +113,12 @@ class Subject:
         return total, count
 
     @torch.no_grad()
-    def reply_means(self, prompts: Sequence[Prompt], replies: Sequence[str], batch: int = 32) -> Tensor:
-        """Mean over a reply's tokens of every block's output: `[N, layers, D]`."""
+    def before_reply(self, prompts: Sequence[Prompt], batch: int = 32) -> Tensor:
+        """Every block's output at the position whose logits make the reply's first token: `[N, layers, D]`."""
         rows = []
         for low in range(0, len(prompts), batch):
-            pairs = list(zip(prompts[low : low + batch], replies[low : low + batch], strict=True))
-            ids, mask = self.encode([self.text(p, r) for p, r in pairs])
-            opened = [len(self.tokenizer(self.text(p), add_special_tokens=False).input_ids) for p, _ in pairs]
-            starts = ids.size(1) - mask.sum(1) + torch.tensor(opened)
-            seen = torch.stack(self.stream(ids, mask), 1)  # [B, layers, T, D]
-            inside = torch.arange(ids.size(1))[None] >= starts[:, None]
-            inside[:, -1] = False
-            weight = inside.float() / inside.sum(1, keepdim=True)
-            rows.append(torch.einsum("bt,bltd->bld", weight, seen))
+            ids, mask = self.encode([self.text(prompt) for prompt in prompts[low : low + batch]])
+            rows.append(torch.stack([hidden[:, -1] for hidden in self.stream(ids, mask)], 1))
         return torch.cat(rows)
 
     @torch.no_grad()

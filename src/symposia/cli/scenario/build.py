@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,8 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from symposia.backends.endpoints import HOSTED
 from symposia.core.errors import InvalidInput
@@ -154,7 +157,18 @@ class _Builder:
             if not colon or not function.isidentifier():
                 raise self.tree.error(where, f"expected scripted:FILE.py:FUNCTION; got {address!r}")
             self._file(where, file)
-        return found.canonical
+        return msgspec.structs.replace(
+            found,
+            name=self._beside(found.name) if found.source == "path" else found.name,
+            adapter=self._beside(found.adapter) if found.adapter else None,
+        ).canonical
+
+    def _beside(self, name: str) -> str:
+        """A path of weights: relative ones begin at the file; unlike other paths they may lead out of its folder."""
+        if not name.startswith(("./", "../")):
+            return name
+        path = Path(os.path.normpath(self.folder / name))
+        return str(path) if path.is_absolute() or path.parts[0] == ".." else f"./{path}"
 
     def _interventions(self, here: Place, seat: Seat) -> tuple[Any, ...]:
         if not seat.interventions:
