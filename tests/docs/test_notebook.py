@@ -1,4 +1,4 @@
-"""Promise: the quickstart notebook runs from top to bottom where an event loop already runs, and shows its transcript."""
+"""Promise: the quickstart notebook runs from top to bottom, inside a running event loop."""
 
 from pathlib import Path
 
