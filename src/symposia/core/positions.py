@@ -154,6 +154,12 @@ def answer_end() -> Positions:
     )
 
 
+def answer_start() -> Positions:
+    """The position before each of the reader's given answers: its logits make the answer's first token."""
+    opening = Where(phases=("answer",), made="given", tokens=(Range(0, 1),), lead=True)
+    return Positions(any=(opening,), minus=(Where(phases=("answer",)),))
+
+
 def runs(positions: Iterable[int]) -> tuple[tuple[int, int], ...]:
     """Sorted disjoint half-open runs covering exactly the given positions."""
     found: list[list[int]] = []
