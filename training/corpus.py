@@ -1,7 +1,7 @@
 """Samples as token arrays: ids, training weights, cost of derivation; cached by what made them."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from training.grammar.mixture import sample
+from training.grammar.view import Sample
 from training.render import pieces
 
 _CHUNK = 4000
@@ -37,21 +37,32 @@ class Corpus:
         return np.diff(self.start)
 
 
-def build(tokenizer: Tokenizer, first: int, count: int, context: int) -> Corpus:
-    """Samples `first .. first + count`, those longer than `context` left out."""
+@dataclass(frozen=True)
+class Extract:
+    """Samples `first .. first + count` of a grammar's function, those of more than `context` tokens left out."""
+
+    sample: Callable[[int], Sample]
+    first: int
+    count: int
+    context: int
+
+
+def build(tokenizer: Tokenizer, extract: Extract) -> Corpus:
+    """The extract as arrays."""
     ids: list[npt.NDArray[np.uint16]] = []
     weight: list[npt.NDArray[np.uint8]] = []
     own: list[npt.NDArray[np.bool_]] = []
     nats: list[float] = []
-    for low in range(first, first + count, _CHUNK):
-        drawn = [sample(seed) for seed in range(low, min(low + _CHUNK, first + count))]
+    stop = extract.first + extract.count
+    for low in range(extract.first, stop, _CHUNK):
+        drawn = [extract.sample(seed) for seed in range(low, min(low + _CHUNK, stop))]
         cut = [pieces(one) for one in drawn]
         texts = sorted({piece.text for parts in cut for piece in parts})
         encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         table = {text: entry.ids for text, entry in zip(texts, encoded, strict=True)}
         for one, parts in zip(drawn, cut, strict=True):
             sizes = [len(table[piece.text]) for piece in parts]
-            if sum(sizes) > context:
+            if sum(sizes) > extract.context:
                 continue
             ids.append(np.concatenate([np.asarray(table[piece.text], np.uint16) for piece in parts]))
             weight.append(np.repeat(np.array([round(100 * p.weight) for p in parts], np.uint8), sizes))
@@ -68,12 +79,13 @@ def grammar_digest() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def cached(tokenizer: Tokenizer, first: int, count: int, context: int, folder: Path) -> Corpus:
+def cached(tokenizer: Tokenizer, extract: Extract, folder: Path) -> Corpus:
     """`build`, or what it gave for the same arguments and the same grammar before."""
-    key = f"{grammar_digest()} {tokenizer.to_str()} {first} {count} {context}"
+    what = f"{extract.sample.__name__} {extract.first} {extract.count} {extract.context}"
+    key = f"{grammar_digest()} {tokenizer.to_str()} {what}"
     path = folder / f"corpus-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if not path.exists():
-        corpus = build(tokenizer, first, count, context)
+        corpus = build(tokenizer, extract)
         partial = path.with_suffix(".partial.npz")
         np.savez(
             partial,

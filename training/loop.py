@@ -124,18 +124,30 @@ def fresh(recipe: Recipe, vocabulary: int) -> LlamaForCausalLM:
     return model
 
 
-def fed(recipe: Recipe, corpus: Corpus) -> Iterator[npt.NDArray[np.int64]]:
-    """The batches of the whole run in order, those of one step beside each other: first the short, then all."""
+@dataclass(frozen=True)
+class Reading:
+    """What a run reads: the mixture, and the samples of its last steps."""
+
+    mixture: Corpus
+    school: Corpus
+
+
+def fed(recipe: Recipe, reading: Reading) -> Iterator[tuple[Corpus, npt.NDArray[np.int64]]]:
+    """The batches of the whole run in order, those of one step beside each other: the short, all, the school's."""
     short = min(recipe.short_until, recipe.steps)
-    stages = ((short, recipe.short_tokens), (recipe.steps - short, recipe.context))
-    for steps, longest in stages:
+    stages = (
+        (reading.mixture, short, recipe.short_tokens),
+        (reading.mixture, recipe.steps - short, recipe.context),
+        (reading.school, recipe.school_steps, recipe.context),
+    )
+    for corpus, steps, longest in stages:
         feed = batches(corpus, recipe.batch_tokens, recipe.seed, longest)
-        yield from itertools.islice(feed, steps * recipe.workers)
+        yield from ((corpus, chosen) for chosen in itertools.islice(feed, steps * recipe.workers))
 
 
 def train(
     recipe: Recipe,
-    corpus: Corpus,
+    reading: Reading,
     vocabulary: int,
     folder: Path,
     *,
@@ -156,8 +168,8 @@ def train(
     _resume(path, trained, opts)
     done, before = len(trained.losses), trained.seconds
     started, tokens = time.monotonic(), 0
-    feed = itertools.islice(fed(recipe, corpus), place.rank, None, place.size)
-    for step, chosen in enumerate(feed, start=1):
+    feed = itertools.islice(fed(recipe, reading), place.rank, None, place.size)
+    for step, (corpus, chosen) in enumerate(feed, start=1):
         if step <= done:
             continue
         multiplier = rate(recipe, step - 1)
@@ -174,7 +186,7 @@ def train(
             speed = tokens / (trained.seconds - before)
             mean = sum(trained.losses[-20:]) / 20
             show(f"step {step:5d}  loss {mean:.4f}  rate {multiplier:.3f}  {speed:,.0f} tokens/s")
-        last = step == recipe.steps
+        last = step == recipe.whole
         if step % save_every == 0 or last:
             _save(path, trained, opts)
         if snapshot is not None and (step % (4 * save_every) == 0 or last):

@@ -10,7 +10,8 @@ class Recipe:
     """Numbers of one training run; the defaults made the shipped weights.
 
     Until the step `short_until` only samples of at most `short_tokens` are fed: per token they hold the most
-    lessons in copying and in following the system text.
+    lessons in copying and in following the system text. After `steps` come `school_steps` on samples of which most
+    are lessons: one stated attribute, one reply.
     """
 
     seed: int = 0
@@ -32,6 +33,14 @@ class Recipe:
     other_rate: float = 0.0025
     warm_up: int = 86
     decay: float = 0.45
+    school_samples: int = 50_000
+    school_steps: int = 1200
+    school_rate: float = 0.5
+
+    @property
+    def whole(self) -> int:
+        """Steps of the whole run."""
+        return self.steps + self.school_steps
 
 
 def config(recipe: Recipe, vocabulary: int) -> LlamaConfig:
@@ -53,5 +62,8 @@ def config(recipe: Recipe, vocabulary: int) -> LlamaConfig:
 
 
 def rate(recipe: Recipe, step: int) -> float:
-    """Multiplier of the learning rates: linear warm-up, flat, linear decay to 0 over the last `decay`."""
+    """Multiplier of the learning rates: warm-up, flat, linear decay to 0 over the last `decay`; again at school."""
+    if step >= recipe.steps:
+        at, height = step - recipe.steps, recipe.school_rate
+        return height * min((at + 1) / recipe.warm_up, 1 - at / recipe.school_steps)
     return min((step + 1) / recipe.warm_up, 1.0, (recipe.steps - step) / (recipe.decay * recipe.steps))

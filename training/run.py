@@ -11,10 +11,10 @@ from transformers import LlamaForCausalLM
 from training import shipped, vocabulary
 from training.abilities.measure import abilities, settings
 from training.card import card, curve
-from training.corpus import Corpus, cached
+from training.corpus import Corpus, Extract, cached
 from training.grammar.bank import names, words
-from training.grammar.mixture import sample
-from training.loop import Trained, held_out, train
+from training.grammar.mixture import sample, schooling
+from training.loop import Reading, Trained, held_out, train
 from training.recipe import Recipe
 from training.render import rendered
 from training.team import joined, others
@@ -22,6 +22,7 @@ from training.team import joined, others
 CACHE = Path(__file__).parent.parent / ".cache" / "training"
 TOKENIZER_SEEDS = range(2_000_000_000, 2_000_020_000)
 HELD_OUT_FIRST = 1_000_000_000
+SCHOOL_FIRST = 500_000_000
 
 
 def tokenizer_for(folder: Path) -> Tokenizer:
@@ -53,11 +54,18 @@ def _arguments() -> tuple[Recipe, str, bool]:
     return recipe, chosen.name, not chosen.no_export
 
 
+def reading(recipe: Recipe, tokenizer: Tokenizer) -> Reading:
+    """Both corpora, made once."""
+    mixture = Extract(sample, 0, recipe.samples, recipe.context)
+    school = Extract(schooling, SCHOOL_FIRST, recipe.school_samples, recipe.context)
+    return Reading(cached(tokenizer, mixture, CACHE), cached(tokenizer, school, CACHE))
+
+
 def _work(recipe: Recipe, folder: Path, rank: int) -> None:
     tokenizer = tokenizer_for(folder)
-    corpus = cached(tokenizer, 0, recipe.samples, recipe.context, CACHE)
+    read = reading(recipe, tokenizer)
     with joined(rank, recipe.workers, folder / "meeting") as place:
-        train(recipe, corpus, tokenizer.get_vocab_size(), folder, place=place, show=print)
+        train(recipe, read, tokenizer.get_vocab_size(), folder, place=place, show=print)
 
 
 def _show(line: str) -> None:
@@ -66,8 +74,9 @@ def _show(line: str) -> None:
 
 def fitted(recipe: Recipe, folder: Path, tokenizer: Tokenizer, test: Corpus, *, export: bool) -> Trained:
     """Trains with all workers; at every checkpoint it shows the held-out loss and exports what there is."""
-    corpus = cached(tokenizer, 0, recipe.samples, recipe.context, CACHE)
-    _show(f"{len(corpus):,} samples, {len(corpus.ids):,} tokens")
+    read = reading(recipe, tokenizer)
+    for name, corpus in vars(read).items():
+        _show(f"{name}: {len(corpus):,} samples, {len(corpus.ids):,} tokens")
 
     def snapshot(model: LlamaForCausalLM, step: int) -> None:
         ours, bound = held_out(model, test, 64)
@@ -80,7 +89,7 @@ def fitted(recipe: Recipe, folder: Path, tokenizer: Tokenizer, test: Corpus, *, 
     work = partial(_work, recipe, folder)
     size = tokenizer.get_vocab_size()
     with others(recipe.workers, work), joined(0, recipe.workers, meeting) as place:
-        return train(recipe, corpus, size, folder, place=place, show=_show, snapshot=snapshot)
+        return train(recipe, read, size, folder, place=place, show=_show, snapshot=snapshot)
 
 
 def ship(recipe: Recipe, trained: Trained, tokenizer: Tokenizer, test: Corpus, scratch: Path) -> None:
@@ -106,7 +115,7 @@ def main() -> None:
     folder = CACHE / name
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = tokenizer_for(folder)
-    test = cached(tokenizer, HELD_OUT_FIRST, recipe.held_out, recipe.context, CACHE)
+    test = cached(tokenizer, Extract(sample, HELD_OUT_FIRST, recipe.held_out, recipe.context), CACHE)
     trained = fitted(recipe, folder, tokenizer, test, export=export)
     _show(f"trained in {trained.seconds:.0f} s; loss by step: {curve(trained.losses)}")
     if export:

@@ -1,6 +1,7 @@
 """Promise: a sample is a pure function of its number, well formed as a view, readable by its own markers."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,8 +12,10 @@ from training.grammar import distress
 from training.grammar.bank import kinds, topics, troubles
 from training.grammar.dialogue import Dialogue, Utterance
 from training.grammar.dice import Dice
+from training.grammar.framing import ADJECTIVES, WORDINGS
+from training.grammar.lesson import lesson
 from training.grammar.markers import classify
-from training.grammar.mixture import sample
+from training.grammar.mixture import sample, schooling
 from training.grammar.opinion import Talker, Thread, opinion
 from training.grammar.person import talkers
 from training.grammar.quiz import arithmetic
@@ -60,6 +63,30 @@ def test_an_opinion_shows_exactly_the_traits_of_its_speaker(seed: int) -> None:
     assert {name: read[name] for name in SHOWN} == {name: first.traits.value(name) for name in SHOWN}
     if first.traits.agreement != "own":
         assert read["agreement"] == first.traits.agreement
+
+
+@given(SEEDS)
+@settings(max_examples=200)
+def test_a_lesson_states_what_its_one_taught_reply_shows(seed: int) -> None:
+    """Somebody who knows the wordings can tell every stated value from the reply."""
+    dialogue = lesson(Dice(seed))
+    [taught] = [said for said in dialogue.spoken if said.taught]
+    assert taught is dialogue.spoken[-1]
+    read = classify(taught.text)
+    wordings = [(pair, w) for table in (WORDINGS, ADJECTIVES) for pair, ws in table.items() for w in ws]
+    stated = {pair for pair, w in wordings if re.search(rf"(?<!\w){re.escape(w)}(?!\w)", dialogue.system)}
+    alone = dialogue.roster[-1] == "user"  # nobody to agree with
+    told = {n: v for n, v in stated if n != "agreement" or not (alone or v == "own")}
+    clear = {n: v for n, v in told.items() if len({value for name, value in stated if name == n}) == 1}
+    assert {name: read[name] for name in clear} == clear
+
+
+@given(SEEDS)
+@settings(max_examples=60)
+def test_school_is_a_pure_function_of_the_number_too(seed: int) -> None:
+    """Two calls agree, and what is taught has a cost."""
+    assert schooling(seed) == schooling(seed)
+    assert schooling(seed).lines[-1].nats is not None
 
 
 @given(SEEDS)

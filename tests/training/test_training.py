@@ -12,21 +12,35 @@ from torch.nn import functional
 
 from training import shipped
 from training.attention import written_out
-from training.corpus import Corpus, batches, build, padded
-from training.loop import train
+from training.corpus import Corpus, Extract, batches, build, padded
+from training.grammar.mixture import sample, schooling
+from training.loop import Reading, train
 from training.muon import orthogonal
 from training.recipe import Recipe, rate
 from training.team import Place
 
 SMALL = Recipe(
-    hidden=32, heads=2, kv_heads=1, layers=2, inner=32, steps=6, workers=1, batch_tokens=512, context=512
+    hidden=32,
+    heads=2,
+    kv_heads=1,
+    layers=2,
+    inner=32,
+    steps=4,
+    school_steps=2,
+    workers=1,
+    batch_tokens=512,
+    context=512,
 )
 
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
     """Sixty samples under the shipped tokenizer."""
-    return build(Tokenizer.from_file(str(shipped.DIRECTORY / "tokenizer.json")), 0, 60, 512)
+    return build(tokenizer(), Extract(sample, 0, 60, 512))
+
+
+def tokenizer() -> Tokenizer:
+    return Tokenizer.from_file(str(shipped.DIRECTORY / "tokenizer.json"))
 
 
 @pytest.mark.parametrize("shape", [(16, 48), (48, 16), (32, 32)])
@@ -73,12 +87,13 @@ def test_an_epoch_feeds_every_sample_once_within_the_token_limit(corpus: Corpus)
 
 def test_a_resumed_run_ends_with_the_same_weights(corpus: Corpus, tmp_path: Path) -> None:
     """Stopping after any checkpoint and starting again changes nothing."""
+    reading = Reading(corpus, build(tokenizer(), Extract(schooling, 0, 40, 512)))
     size = int(corpus.ids.max()) + 1
     size = max(size, 2304)
     shown: list[str] = []
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    whole = train(SMALL, corpus, size, tmp_path / "a", place=Place(), show=shown.append, save_every=2)
+    whole = train(SMALL, reading, size, tmp_path / "a", place=Place(), show=shown.append, save_every=2)
 
     class Stopped(Exception):
         """The run is cut at its first snapshot."""
@@ -88,9 +103,16 @@ def test_a_resumed_run_ends_with_the_same_weights(corpus: Corpus, tmp_path: Path
 
     with pytest.raises(Stopped):
         train(
-            SMALL, corpus, size, tmp_path / "b", place=Place(), show=shown.append, save_every=1, snapshot=stop
+            SMALL,
+            reading,
+            size,
+            tmp_path / "b",
+            place=Place(),
+            show=shown.append,
+            save_every=1,
+            snapshot=stop,
         )
-    resumed = train(SMALL, corpus, size, tmp_path / "b", place=Place(), show=shown.append, save_every=2)
+    resumed = train(SMALL, reading, size, tmp_path / "b", place=Place(), show=shown.append, save_every=2)
     assert resumed.losses == whole.losses
     assert all(
         torch.equal(a, b) for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True)

@@ -7,6 +7,7 @@ from training.grammar.dialogue import Dialogue
 from training.grammar.dice import Dice
 from training.grammar.drill import echo, lookup, sorting, sums
 from training.grammar.exam import exam
+from training.grammar.lesson import lesson
 from training.grammar.memory import memory
 from training.grammar.moderated import moderated
 from training.grammar.support import support
@@ -38,9 +39,18 @@ SCENES: tuple[tuple[Callable[[Dice], Dialogue], float], ...] = (
 
 def sample(seed: int) -> Sample:
     """The sample of this number: a pure function of it. It ends with a reply of the viewer's."""
+    return _drawn(Dice(seed), SCENES)
+
+
+def schooling(seed: int) -> Sample:
+    """The sample of this number for the end of training: a lesson more often than not."""
     dice = Dice(seed)
+    return _drawn(dice, ((lesson, 1.0),) if dice.chance(0.6) else SCENES)
+
+
+def _drawn(dice: Dice, scenes: tuple[tuple[Callable[[Dice], Dialogue], float], ...]) -> Sample:
     while True:
-        dialogue = dice.weighted(SCENES)(dice)
+        dialogue = dice.weighted(scenes)(dice)
         taught = [i for i, said in enumerate(dialogue.spoken) if said.taught]
         if taught:
             del dialogue.spoken[taught[-1] + 1 :]
