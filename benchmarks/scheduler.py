@@ -35,9 +35,8 @@ def main() -> None:
     for rows in (1, 8, 32, 64, 256):
         bar = BASE + rows * ROW
         took = seconds(rows)
-        print(
-            f"{rows:4d} rows: {took * 1e6:6.0f} µs a step, bar {bar * 1e6:5.0f} µs, {'met' if took <= bar else 'MISSED'}"
-        )
+        verdict = "met" if took <= bar else "MISSED"
+        print(f"{rows:4d} rows: {took * 1e6:6.0f} µs a step, bar {bar * 1e6:5.0f} µs, {verdict}")
 
 
 if __name__ == "__main__":

@@ -13,10 +13,12 @@ _HOME = {
     "Conversation": "symposia.facade",
     "Participant": "symposia.core.profile",
     "Profile": "symposia.core.profile",
+    "Reading": "symposia.interp.vector",
     "Sampling": "symposia.core.profile",
     "Scenario": "symposia.talk.scenario",
     "Scripted": "symposia.backends",
     "activations": "symposia.facade",
+    "answer_start": "symposia.core.positions",
     "fit": "symposia.facade",
 }
 __all__ = [  # noqa: PLE0604  the lazy names are the table above
@@ -28,12 +30,14 @@ if TYPE_CHECKING:
     from .backends import Scripted as Scripted
     from .core.capture import Capture as Capture
     from .core.intervention import Add as Add
+    from .core.positions import answer_start as answer_start
     from .core.profile import Participant as Participant
     from .core.profile import Profile as Profile
     from .core.profile import Sampling as Sampling
     from .facade import Conversation as Conversation
     from .facade import activations as activations
     from .facade import fit as fit
+    from .interp.vector import Reading as Reading
     from .talk.scenario import Scenario as Scenario
 
 

@@ -25,7 +25,7 @@ POLES = {
     "verbosity": ("short", "long"),
     "distress": ("0", "3"),
 }
-DOSES = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+DOSES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.5, 2.0)
 _SEED = 3_600_000_000
 
 
@@ -88,7 +88,7 @@ def find(subject: Subject, attribute: str, *, pairs: int, trial: int) -> tuple[i
             cost = max(low.nats, top.nats, plain.nats) - plain.nats
             merit = min(0.9, top.rate) - max(0.1, low.rate) - 0.25 * max(0.0, cost - 0.3)
             best = max(best, (merit, layer, dose))
-            if _reaches(low, top, plain):
+            if _reaches(low, top, plain) or cost > math.log(3):
                 break
     return best[1], best[2]
 

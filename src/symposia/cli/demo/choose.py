@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from symposia.facade import Direction
     from symposia.talk.conversation import Conversation
 
-SCALES = (1.5, 3.0, 5.0)
+SCALES = (0.4, 0.55, 0.7)
 TRIED = 8
 _WORSE = math.log(2)
 

@@ -15,13 +15,14 @@ from symposia.cli.table import Table
 from symposia.cli.world import World
 from symposia.core.intervention import Add
 from symposia.core.message import Message
+from symposia.core.positions import answer_start
 from symposia.core.receipt import Receipt
 from symposia.core.value import Value, canonical, short
 from symposia.talk import portal
 
 from .choose import SCALES, Chooser
 from .columns import Cell, side_by_side
-from .measure import Gauge, Mean, exchanges, mean_of
+from .measure import Gauge, Mean, exchanges, mean_of, unframed
 
 if TYPE_CHECKING:
     from symposia.facade import Direction
@@ -80,15 +81,19 @@ class Played:
 def play(asked: DemoOptions, world: World) -> int:
     """Play it and print it."""
     from symposia.facade import Conversation, engines, fit
+    from symposia.interp.contrast import load_pairs
+    from symposia.interp.vector import Reading
 
     here = files(__package__)
     with as_file(here.joinpath("demo.yaml")) as scenario:
         setting = read_setting(scenario)
     world.err.line(f"loading {MODEL}, fitting a direction from cold to warm on the examples …", "dim")
-    with as_file(here.joinpath("warm_cold.jsonl")) as pairs:
-        fitted = fit(pairs, MODEL, name="warmth")
+    with as_file(here.joinpath("warm_cold.jsonl")) as file:
+        pairs = load_pairs(file)
+    fitted = fit(pairs, MODEL, name="warmth", read=Reading(where=answer_start()))
+    words = fit(unframed(pairs), MODEL, name="warmth of words")
     plain = Conversation(scenario=setting.scenario, backend=backend_for(setting))
-    gauge = Gauge(engines().engine(MODEL), fitted.vector, fitted.layer)
+    gauge = Gauge(engines().engine(MODEL), words.vector, words.layer)
     layer, scale = _chosen(asked, world, Chooser(plain, STEERED, fitted, gauge))
     steered = plain.set(participants={STEERED: {"interventions": (fitted.add(scale, (layer,)),)}})
     world.err.line(f"playing both, and drawing {asked.samples} first lines at {len(DOSES)} doses …", "dim")
