@@ -25,7 +25,7 @@ _K32, _K40, _K128 = 32_768, 40_960, 131_072
 
 MODELS: Mapping[str, ModelEntry] = MappingProxyType(
     {
-        "symposia:tiny": ModelEntry("", 5_247_232, 2_048, bundled="weights/tiny"),
+        "symposia:tiny": ModelEntry("", 4_132_096, 2_048, bundled="weights/tiny"),
         "qwen2.5-0.5b": _millions("Qwen/Qwen2.5-0.5B-Instruct", 494, _K32),
         "qwen2.5-1.5b": _millions("Qwen/Qwen2.5-1.5B-Instruct", 1_544, _K32),
         "qwen2.5-3b": _millions("Qwen/Qwen2.5-3B-Instruct", 3_086, _K32),

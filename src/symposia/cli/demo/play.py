@@ -35,7 +35,7 @@ DOSES = (-1.0, -0.5, 0.0, 0.5, 1.0)
 NEXT = (
     "symposia chat                                        talk with the model yourself",
     "symposia run examples/tiny_debate.yaml --turns 6     two speakers who differ in their system text",
-    "symposia demo --scale=-3                             the same direction, the other way",
+    "symposia demo --scale={back:<30g} the same direction, the other way",
     "symposia demo --out runs/demo                        keep the vector and both conversations, then",
     "symposia chat --steer runs/demo/warmth.safetensors:{scale:g}@{layer}   steer while you talk",
 )
@@ -230,7 +230,7 @@ def _summary(world: World, report: DemoReport, steered: Conversation) -> None:
     out.line()
     out.line("Next:", "bold")
     for line in NEXT:
-        out.line("  " + line.format(scale=report.scale, layer=report.layer))
+        out.line("  " + line.format(scale=report.scale, back=-report.scale, layer=report.layer))
 
 
 def _shown(value: Mean) -> str:
