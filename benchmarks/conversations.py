@@ -102,7 +102,7 @@ def measured(
     model: PreTrainedModel, size: tuple[int, int, int], runner: str, repeats: int
 ) -> dict[str, float]:
     """The least CPU seconds of each way, taken in turns."""
-    count, turns, tokens = size
+    count, _, tokens = size
     held: list[Talk] = []
     taken: dict[str, list[float]] = defaultdict(list)
 

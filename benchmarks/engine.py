@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from shapes import answers, ask, alternated, build, engine_of, generate, line, table, verdict, words
+from shapes import alternated, answers, ask, build, engine_of, generate, line, table, verdict, words
 
 PROMPT_WORDS = 40
 BARS = {"S": {1: 3.0, 8: 3.0, 32: 3.0}, "M": {1: 3.0, 8: 3.0, 32: 3.0}, "L": {1: 2.3, 8: 1.9, 32: 1.7}}

@@ -17,9 +17,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "src"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "src"))
 
 import torch
 import transformers
@@ -36,17 +34,25 @@ transformers.logging.set_verbosity_error()
 TINY = Path(symposia.__file__).parent / "weights" / "tiny"
 PEERS = ("llama_cpp", "nnsight", "transformer_lens", "interlens")
 
-_M = {"hidden_size": 384, "intermediate_size": 2048, "num_hidden_layers": 8, "num_attention_heads": 6}
-SHAPES: dict[str, dict[str, object]] = {
-    "S": {
-        **{"hidden_size": 256, "intermediate_size": 640, "num_hidden_layers": 4, "num_attention_heads": 4},
-        **{"num_key_value_heads": 2, "vocab_size": 4096, "tie_word_embeddings": True},
-    },
-    "M": {**_M, "num_key_value_heads": 2, "vocab_size": 4096, "tie_word_embeddings": False},
-    "L": {
-        **{"hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14},
-        **{"num_key_value_heads": 2, "vocab_size": 151_936, "tie_word_embeddings": True},
-    },
+
+def _shape(
+    width: int, mlp: int, layers: int, heads: int, vocabulary: int, *, tied: bool
+) -> dict[str, object]:
+    return {
+        "hidden_size": width,
+        "intermediate_size": mlp,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": 2,
+        "vocab_size": vocabulary,
+        "tie_word_embeddings": tied,
+    }
+
+
+SHAPES = {
+    "S": _shape(256, 640, 4, 4, 4096, tied=True),  # 3.8 M parameters
+    "M": _shape(384, 2048, 8, 6, 4096, tied=False),  # 25 M
+    "L": _shape(896, 4864, 24, 14, 151_936, tied=True),  # Qwen2.5-0.5B's
 }
 
 
