@@ -7,6 +7,8 @@ from typing import Literal
 
 from symposia.core.errors import ArchitectureNotUnderstood
 from symposia.engine.loading import Loaded
+from symposia.engine.native.binding import DTYPES, Kernels, kernels
+from symposia.engine.native.build import Absent
 from symposia.engine.options import EngineOptions
 from symposia.engine.verify import TOKENS, verify
 from symposia.interp.anatomy import Parts
@@ -36,8 +38,7 @@ def choose(
     size, reason = options.block, "asked for"
     if options.runner != "hf":
         try:
-            lean = LeanRunner(loaded.model, window=window, blocks=blocks, block_size=size)
-            return Choice(lean, "lean", _checked(loaded, lean, blocks, size))
+            return _lean(loaded, options, window=window, blocks=blocks)
         except ArchitectureNotUnderstood as error:
             if options.runner == "lean":
                 raise
@@ -45,6 +46,24 @@ def choose(
     hf = HfRunner(loaded.model, parts, blocks=blocks, block_size=size)
     _checked(loaded, hf, blocks, size)
     return Choice(hf, "hf", reason)
+
+
+def _lean(loaded: Loaded, options: EngineOptions, *, window: int, blocks: int) -> Choice:
+    native, how = _native(loaded, options)
+    lean = LeanRunner(loaded.model, window=window, blocks=blocks, block_size=options.block, native=native)
+    return Choice(lean, "lean", f"{_checked(loaded, lean, blocks, options.block)}; {how}")
+
+
+def _native(loaded: Loaded, options: EngineOptions) -> tuple[Kernels | None, str]:
+    """The kernels for a model, or why it runs on torch's operators."""
+    if not options.native:
+        return None, "plain torch, as asked for"
+    if loaded.device.type != "cpu" or loaded.dtype not in DTYPES:
+        return None, f"plain torch: no kernels for {loaded.dtype} on {loaded.device.type}"
+    found = kernels()
+    if isinstance(found, Absent):
+        return None, f"plain torch: {found.reason}"
+    return found, f"native kernels, {found.how}"
 
 
 def _checked(loaded: Loaded, runner: Runner, blocks: int, size: int) -> str:
