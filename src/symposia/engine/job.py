@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from symposia.core.message import FinishReason
+from symposia.core.profile import Sampling
 from symposia.core.request import Completion, Delta
 
 from .detokenise import Detokeniser
@@ -34,6 +35,7 @@ class Job:
     queued: int = 0
     done: bool = False
     _shown: Shown = "answer"
+    _said: list[Delta] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         request = self.first.request
@@ -62,15 +64,15 @@ class Job:
             seed=request.seed,
             index=sequence.n_made,
             prompt=sequence.rendered.token_ids,
-            made=sequence.token_ids[sequence.n_prompt :],
+            made=sequence.token_ids[sequence.n_prompt :] if _looks_back(request.sampling) else (),
             banned=sorted(self.model.ends | set(request.sampling.stop_token_ids)) if early else (),
         )
 
-    def take(self, token_id: int, logits_V: Tensor) -> list[Delta]:
-        """A sampled token: grows the text, decides whether the turn is over; the deltas that are now certain."""
+    def take(self, token_id: int, logits_BV: Tensor, row: int) -> list[Delta]:
+        """The token sampled from a row: grows the text, decides whether the turn is over; the deltas now certain."""
         sequence = self.first
         if self.columns is not None:
-            self.columns.add(logits_V, token_id)
+            self.columns.add(logits_BV[row], token_id)
         phase = sequence.append(token_id)
         sequence.sampled += 1
         self._shown = shown_phase(phase, self._shown, sequence.tracker.next_phase)
@@ -79,6 +81,23 @@ class Job:
         if reason is not None:
             sequence.end(reason, self.stream.kept)
         return self.stream.release(final=reason is not None)
+
+    def say(self, deltas: list[Delta]) -> None:
+        """Keep pieces for the next `flush`, joined where they can be."""
+        for delta in deltas:
+            if self._said and self._said[-1].phase == delta.phase:
+                last = self._said[-1]
+                self._said[-1] = Delta(
+                    text=last.text + delta.text, phase=delta.phase, token_ids=last.token_ids + delta.token_ids
+                )
+            else:
+                self._said.append(delta)
+
+    def flush(self) -> None:
+        """Hand over what was said since the last time."""
+        said, self._said = self._said, []
+        for delta in said:
+            self.put(delta)
 
     def text(self) -> str:
         """The completion's text."""
@@ -94,3 +113,12 @@ class Job:
         if sequence.n_made >= sampling.max_tokens:
             return "stop_string" if self.stream.close() else "length"
         return None
+
+
+def _looks_back(sampling: Sampling) -> bool:
+    """Whether a draw depends on what was made before."""
+    return (
+        sampling.repetition_penalty != 1.0
+        or sampling.presence_penalty != 0.0
+        or sampling.frequency_penalty != 0.0
+    )

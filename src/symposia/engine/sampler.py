@@ -36,6 +36,9 @@ class Draw:
 
 def sample(logits_BV: Tensor, draws: Sequence[Draw]) -> list[int]:
     """One id per row. Logits are the model's own, in its dtype; they are not changed."""
+    if all(map(_is_plain, draws)):
+        plain: list[int] = logits_BV.argmax(dim=-1).tolist()
+        return plain
     work_BV = logits_BV.to(torch.float64 if logits_BV.dtype == torch.float64 else torch.float32, copy=True)
     for logits_V, draw in zip(work_BV, draws, strict=True):
         _penalise(logits_V, draw)
@@ -53,6 +56,19 @@ def uniform(seed: int, index: int) -> float:
     """The number in [0, 1) of a seed's index-th draw."""
     word = hashlib.sha256(f"symposia/draw/{seed}/{index}".encode()).digest()[:8]
     return (int.from_bytes(word, "big") >> 11) / float(1 << 53)
+
+
+def _is_plain(draw: Draw) -> bool:
+    """Whether the likeliest token is taken as the model says it: nothing that `_penalise` looks at is set."""
+    sampling = draw.sampling
+    return (
+        sampling.temperature == 0
+        and not draw.banned
+        and not sampling.logit_bias
+        and sampling.repetition_penalty == 1.0
+        and sampling.presence_penalty == 0.0
+        and sampling.frequency_penalty == 0.0
+    )
 
 
 def _penalise(logits_V: Tensor, draw: Draw) -> None:

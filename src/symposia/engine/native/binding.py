@@ -9,6 +9,7 @@ import ctypes
 from ctypes import POINTER, c_float, c_int32, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,29 +57,26 @@ class StepC(ctypes.Structure):
     ]
 
 
+_SIZES: list[Any] = [c_int64, c_int64, c_int32]
+_STEP: list[Any] = [POINTER(ModelC), POINTER(LayerC), POINTER(StepC)]
+_CALLS: tuple[tuple[str, Any, list[Any]], ...] = (
+    ("packed_size", c_int64, _SIZES),
+    ("pack", None, [c_void_p, c_void_p, *_SIZES]),
+    ("unpack", None, [c_void_p, c_void_p, *_SIZES]),
+    ("linear", c_int32, [POINTER(ModelC), POINTER(LinearC), c_void_p, c_void_p, c_int64]),
+    ("scratch", c_int64, _STEP),
+    ("run", None, [*_STEP, c_int64, c_int64, c_void_p, c_void_p, c_void_p]),
+    ("lanes", c_int32, []),
+    ("paired", c_int32, []),
+)
+
+
 class Kernels:
     """The loaded library; `how` says what it was built for."""
 
     def __init__(self, path: Path) -> None:
         self.library = ctypes.CDLL(str(path))
-        sizes = [c_int64, c_int64, c_int32]
-        for name, result, arguments in (
-            ("packed_size", c_int64, sizes),
-            ("pack", None, [c_void_p, c_void_p, *sizes]),
-            ("unpack", None, [c_void_p, c_void_p, *sizes]),
-            ("linear", c_int32, [POINTER(ModelC), POINTER(LinearC), c_void_p, c_void_p, c_int64]),
-            ("scratch", c_int64, [POINTER(ModelC), POINTER(LayerC), POINTER(StepC)]),
-            (
-                "run",
-                None,
-                [
-                    *(POINTER(ModelC), POINTER(LayerC), POINTER(StepC)),
-                    *(c_int64, c_int64, c_void_p, c_void_p, c_void_p),
-                ],
-            ),
-            ("lanes", c_int32, []),
-            ("paired", c_int32, []),
-        ):
+        for name, result, arguments in _CALLS:
             function = self.library[name]
             function.restype, function.argtypes = result, arguments
             setattr(self.library, name, function)  # a lookup by item makes a new one each time

@@ -30,7 +30,9 @@
 #define PAIRED 0
 #endif
 #define PANEL (LANES * WIDE)
+#define MANY (TILE + 1) /* a full register tile among many */
 #define DEEP 1024 /* inputs of a panel that stay in cache */
+#define AHEAD 16  /* keys fetched before they are needed */
 #define QUERIES 8 /* query tokens attended together */
 #define INLINE static inline __attribute__((always_inline))
 
@@ -188,8 +190,14 @@ static void normed(float *row, const float *weight, int64_t n, float eps) {
 
 /* --- linear layers ------------------------------------------------------------------------------------------------ */
 
-INLINE void tile(const int rows, const int half, const void *x, int64_t stride, const void *panel, int64_t depth,
-                 vec sums[TILE][WIDE]) {
+/* What is wanted next from memory: `lines` cache lines at a time, `stride` bytes on for each input. */
+typedef struct {
+    const char *at;
+    int64_t stride;
+} Ahead;
+
+INLINE void tile(const int rows, const int half, const int lines, const void *x, int64_t stride, const void *panel,
+                 int64_t depth, Ahead ahead, vec sums[TILE][WIDE]) {
     vec acc[TILE][WIDE];
     for (int r = 0; r < rows; r++)
         for (int w = 0; w < WIDE; w++) acc[r][w] = sums[r][w];
@@ -197,6 +205,8 @@ INLINE void tile(const int rows, const int half, const void *x, int64_t stride, 
         const float *at = panel, *from = x;
         for (int64_t k = 0; k < depth; k++, at += PANEL) {
             vec column[WIDE];
+            for (int w = 0; w < lines; w++) __builtin_prefetch(ahead.at + 64 * w, 0, 2);
+            ahead.at += ahead.stride;
             for (int w = 0; w < WIDE; w++) column[w] = load(at + w * LANES);
             for (int r = 0; r < rows; r++)
                 for (int w = 0; w < WIDE; w++) acc[r][w] += from[r * stride + k] * column[w];
@@ -206,6 +216,8 @@ INLINE void tile(const int rows, const int half, const void *x, int64_t stride, 
 #if PAIRED
         for (int64_t k = 0; k < depth; k += 2, at += 2 * PANEL) {
             __m512bh column[WIDE];
+            for (int w = 0; w < lines; w++) __builtin_prefetch(ahead.at + 64 * w, 0, 2);
+            ahead.at += 2 * ahead.stride;
             for (int w = 0; w < WIDE; w++) column[w] = (__m512bh)_mm512_loadu_si512(at + 2 * w * LANES);
             for (int r = 0; r < rows; r++) {
                 int32_t pair;
@@ -228,26 +240,28 @@ INLINE void tile(const int rows, const int half, const void *x, int64_t stride, 
         for (int w = 0; w < WIDE; w++) sums[r][w] = acc[r][w];
 }
 
-#define TILED(n)                                                                                       \
+#define TILED(n, lines)                                                                                \
     case n:                                                                                            \
-        half ? tile(n, 1, x, stride, panel, depth, sums) : tile(n, 0, x, stride, panel, depth, sums); \
+        half ? tile(n > TILE ? TILE : n, 1, lines, x, stride, panel, depth, ahead, sums)                                 \
+             : tile(n > TILE ? TILE : n, 0, lines, x, stride, panel, depth, ahead, sums);                                \
         break;
 
 static void any_tile(int rows, int half, const void *x, int64_t stride, const void *panel, int64_t depth,
-                     vec sums[TILE][WIDE]) {
-    switch (rows) {
-        TILED(1)
-        TILED(2)
-        TILED(3)
-        TILED(4)
+                     Ahead ahead, vec sums[TILE][WIDE]) {
+    switch (rows) { /* one row is as fast as memory is read anyway */
+        TILED(1, 0)
+        TILED(2, WIDE)
+        TILED(3, WIDE)
+        TILED(4, WIDE)
 #if TILE > 4
-        TILED(5)
-        TILED(6)
+        TILED(5, WIDE)
+        TILED(6, WIDE)
 #endif
 #if TILE > 6
-        TILED(7)
-        TILED(8)
+        TILED(7, WIDE)
+        TILED(8, WIDE)
 #endif
+        TILED(MANY, 1)
     }
 }
 
@@ -259,6 +273,7 @@ static void panel_of(const Linear *linear, int64_t index, const void *x, float *
     int64_t wide = linear->out - first < PANEL ? linear->out - first : PANEL;
     size_t item = half ? sizeof(bf16) : sizeof(float);
     const char *panel = (const char *)linear->weight + first * in * item;
+    int64_t tiles = (tokens + TILE - 1) / TILE;
     for (int64_t k = 0; k < in; k += DEEP) {
         int64_t depth = in - k < DEEP ? in - k : DEEP;
         for (int64_t t = 0; t < tokens; t += TILE) {
@@ -272,7 +287,11 @@ static void panel_of(const Linear *linear, int64_t index, const void *x, float *
                 if (wide < PANEL) from = memcpy(part, from, wide * sizeof *part);
                 for (int w = 0; w < WIDE; w++) sums[r][w] = load(from + w * LANES);
             }
-            any_tile(rows, half, (const char *)x + (t * in + k) * item, in, panel + k * PANEL * item, depth, sums);
+            const char *from = panel + k * PANEL * item; /* the next panel is fetched in as many parts as there are tiles */
+            int64_t next = depth * PANEL * item / tiles / 64 * 64;
+            Ahead ahead = {from + depth * PANEL * item + t / TILE * next, PANEL * item / tiles};
+            int kind = rows == TILE && tiles > 2 ? MANY : rows;
+            any_tile(kind, half, (const char *)x + (t * in + k) * item, in, from, depth, ahead, sums);
             for (int r = 0; r < rows; r++) {
                 float *at = y + (t + r) * linear->out + first;
                 if (wide == PANEL)
@@ -316,12 +335,20 @@ INLINE float dot(const float *q, const void *keys, int64_t at, int64_t d, int ha
     return sum(acc) + rest;
 }
 
+/* Blocks lie anywhere: the processor's own prefetching stops at their ends. */
+INLINE void fetch(const void *at, int64_t i, int64_t d, int half) {
+    const char *from = (const char *)at + i * (half ? 2 : 4), *to = from + d * (half ? 2 : 4);
+    for (; from < to; from += 64) __builtin_prefetch(from);
+}
+
 /* Scores of few queries: a dot product for each key. */
 INLINE void few_scores(const Room *room, const void *keys, int64_t n, int64_t count, int64_t width, int64_t d,
                        int half) {
-    for (int64_t l = 0; l < count; l++)
+    for (int64_t l = 0; l < count; l++) {
+        if (l + AHEAD < count) fetch(keys, room->slots[l + AHEAD], d, half);
         for (int64_t r = 0; r < n; r++)
             room->scores[r * width + l] = dot(room->queries + r * d, keys, room->slots[l], d, half);
+    }
 }
 
 INLINE void tile_scores(const int rows, const Room *room, int64_t first, int64_t l, int64_t width, int64_t d) {
@@ -376,11 +403,13 @@ INLINE void mix(const int rows, const Room *room, const void *values, int64_t fi
     int64_t i = 0;
     for (; i + 4 * LANES <= d; i += 4 * LANES) {
         vec acc[4][4] = {{{0}}};
-        for (int64_t l = 0; l < count; l++)
+        for (int64_t l = 0; l < count; l++) {
+            if (l + AHEAD < count) fetch(values, room->slots[l + AHEAD] + i, 4 * LANES, half);
             for (int w = 0; w < 4; w++) {
                 vec v = load_kind(values, room->slots[l] + i + w * LANES, half);
                 for (int r = 0; r < rows; r++) acc[r][w] += p[r * width + l] * v;
             }
+        }
         for (int r = 0; r < rows; r++)
             for (int w = 0; w < 4; w++) store(out + r * d + i + w * LANES, acc[r][w]);
     }
