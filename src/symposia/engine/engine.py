@@ -154,8 +154,8 @@ class Engine:
 
     @contextmanager
     def exclusive(self) -> Iterator[nn.Module]:
-        """Finish what runs, hold back what waits, and lend the module."""
-        with self._loop.exclusive():
+        """Finish what runs, hold back what waits, and lend the module; changes to its weights may be lost."""
+        with self._loop.exclusive(), self._model.loaded.projections.whole():
             yield self._model.runner.module
 
     def close(self) -> None:

@@ -26,5 +26,5 @@ class EngineOptions(Value, frozen=True, kw_only=True):
     kv_bytes: int = 0
     reuse: bool = True
     white_box: bool = True
-    runner: Literal["auto", "lean", "hf"] = "hf"
+    runner: Literal["auto", "lean", "hf"] = "auto"
     native: bool = True

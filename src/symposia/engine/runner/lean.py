@@ -17,6 +17,7 @@ from symposia.core.errors import ArchitectureNotUnderstood
 from symposia.engine.blocks import Copy
 from symposia.engine.native.binding import DTYPES, Kernels, PackedLinear
 from symposia.engine.native.stack import LayerSpec, NativeStack, StackSpec
+from symposia.engine.projections import Packer
 from symposia.interp.apply import StepWork
 
 from . import Batch
@@ -55,7 +56,7 @@ class LeanRunner:
         window: int,
         blocks: int,
         block_size: int,
-        native: Kernels | None = None,
+        pack: Packer | None = None,
     ) -> None:
         config = model.config.get_text_config()
         if config.model_type not in FAMILIES:
@@ -74,13 +75,16 @@ class LeanRunner:
         self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
         self._embed = model.get_submodule("model.embed_tokens")
         self._rope = Rope(model.get_submodule("model.rotary_emb"), window, next(model.parameters()))
-        self._blocks = [_block(layer, i, family, config, native) for i, layer in enumerate(layers)]
+        self._blocks = [_block(layer, i, family, config, pack) for i, layer in enumerate(layers)]
         self._norm = norm(
             model.get_submodule("model.norm"), config.rms_norm_eps, unit_offset=family.unit_offset
         )
-        self._head = joined([_linear(model, "lm_head")], native)
+        head = _linear(model, "lm_head")
+        self._head = (
+            joined([head]) if pack is None else pack([head], spare=False)
+        )  # the embedding, or a lens, reads it
         self._softcap: float | None = config.to_dict().get("final_logit_softcapping")
-        self._stack = None if native is None else self._native_stack(native, layers, config)
+        self._stack = None if pack is None else self._native_stack(pack.kernels, layers, config)
 
     @property
     def module(self) -> nn.Module:
@@ -215,7 +219,7 @@ def _mlp(block: _Block, hidden_TD: Tensor) -> Tensor:
     return term_TD if block.post_mlp is None else block.post_mlp(term_TD)
 
 
-def _block(layer: nn.Module, index: int, family: Family, config: Any, native: Kernels | None) -> _Block:
+def _block(layer: nn.Module, index: int, family: Family, config: Any, pack: Packer | None) -> _Block:
     attention: Any = layer.self_attn
     told = config.to_dict()
     kind = (told.get("layer_types") or ["full_attention"] * config.num_hidden_layers)[index]
@@ -228,10 +232,10 @@ def _block(layer: nn.Module, index: int, family: Family, config: Any, native: Ke
 
     qk = family.qk_norm != "none"
     return _Block(
-        qkv=joined([_linear(layer, path) for path in family.qkv], native),
-        out=joined([_linear(layer, family.out)], native),
-        gate_up=joined([_linear(layer, path) for path in family.gate_up], native),
-        down=joined([_linear(layer, family.down)], native),
+        qkv=joined([_linear(layer, path) for path in family.qkv], pack),
+        out=joined([_linear(layer, family.out)], pack),
+        gate_up=joined([_linear(layer, path) for path in family.gate_up], pack),
+        down=joined([_linear(layer, family.down)], pack),
         act=activation(layer.get_submodule(family.activation)),
         pre_attention=normed(family.pre_attention),
         post_attention=normed(family.post_attention),

@@ -1,8 +1,7 @@
 """The operators of the lean forward, each read once from the loaded module.
 
-On the CPU, linear layers are packed for our kernels, or for oneDNN where those are absent (fp32 and bf16); the packed
-weights are a second copy of the projections, since the module must stay whole for `exclusive()`. Elsewhere the
-module's own weights are used.
+On the CPU, linear layers are packed for our kernels, and the module's own weights can be dropped; or for oneDNN where
+kernels are absent (fp32 and bf16), as a second copy. Elsewhere the module's own weights are used.
 
 Axes: T tokens, I and O a linear layer's widths, D a norm's width, r rotary width, d head size.
 """
@@ -16,14 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, linear, rms_norm, silu
 
-from symposia.engine.native.binding import DTYPES, Kernels, PackedLinear
+from symposia.engine.native.binding import DTYPES
+from symposia.engine.projections import Packer
 
 Operator = Callable[[Tensor], Tensor]
 _HINT = 32  # rows oneDNN lays the weights out for: measured best from 1 to 512
 
 
-def joined(layers: Sequence[nn.Linear], native: Kernels | None = None) -> Operator:
+def joined(layers: Sequence[nn.Linear], pack: Packer | None = None) -> Operator:
     """Linear layers of one input as one: `[T, I]` to `[T, O]`, outputs side by side."""
+    if pack is not None:
+        return pack(layers)
     weights = [layer.weight for layer in layers]
     biases: list[Tensor | None] = [layer.bias for layer in layers]
     known = [b.detach() for b in biases if b is not None]
@@ -32,8 +34,6 @@ def joined(layers: Sequence[nn.Linear], native: Kernels | None = None) -> Operat
         weight_OI = weights[0].detach() if len(weights) == 1 else _adopted(weights)
         return lambda x_TI: linear(x_TI, weight_OI, bias_O)
     whole_OI = torch.cat([w.detach() for w in weights])
-    if native is not None:
-        return PackedLinear(native, whole_OI, bias_O)
     packed = torch.ops.mkldnn._reorder_linear_weight(whole_OI, _HINT)  # noqa: SLF001  torch's own operator
     run: Any = torch.ops.mkldnn._linear_pointwise  # noqa: SLF001
     return lambda x_TI: run(x_TI, packed, bias_O, "none", [], "")
