@@ -33,6 +33,7 @@
 #define MANY (TILE + 1) /* a full register tile among many */
 #define DEEP 1024 /* inputs of a panel that stay in cache */
 #define AHEAD 16  /* keys fetched before they are needed */
+#define FEW 7     /* queries for which turning keys into columns does not pay */
 #define QUERIES 8 /* query tokens attended together */
 #define INLINE static inline __attribute__((always_inline))
 
@@ -113,7 +114,7 @@ INLINE float sum(vec v) { /* pairs at a distance of 8, 4, 2, 1 */
     return v[0];
 }
 
-INLINE vec least(vec x, vec most) { /* NaN stays NaN */
+INLINE vec least(vec x, vec most) { /* where neither is below, x: NaN stays NaN */
     ivec over = x > most;
     return (vec)((over & (ivec)most) | (~over & (ivec)x));
 }
@@ -326,28 +327,28 @@ typedef struct {
     int64_t *slots;
 } Room;
 
-INLINE float dot(const float *q, const void *keys, int64_t at, int64_t d, int half) {
-    vec acc = {0};
-    float rest = 0;
-    int64_t i = 0;
-    for (; i + LANES <= d; i += LANES) acc += load(q + i) * load_kind(keys, at + i, half);
-    for (; i < d; i++) rest += q[i] * one_kind(keys, at + i, half);
-    return sum(acc) + rest;
-}
-
 /* Blocks lie anywhere: the processor's own prefetching stops at their ends. */
 INLINE void fetch(const void *at, int64_t i, int64_t d, int half) {
     const char *from = (const char *)at + i * (half ? 2 : 4), *to = from + d * (half ? 2 : 4);
     for (; from < to; from += 64) __builtin_prefetch(from);
 }
 
-/* Scores of few queries: a dot product for each key. */
-INLINE void few_scores(const Room *room, const void *keys, int64_t n, int64_t count, int64_t width, int64_t d,
+/* Scores of few queries: dot products with each key, which is loaded once for all of them. */
+INLINE void few_scores(const int rows, const Room *room, const void *keys, int64_t count, int64_t width, int64_t d,
                        int half) {
+    const float *q = room->queries;
     for (int64_t l = 0; l < count; l++) {
         if (l + AHEAD < count) fetch(keys, room->slots[l + AHEAD], d, half);
-        for (int64_t r = 0; r < n; r++)
-            room->scores[r * width + l] = dot(room->queries + r * d, keys, room->slots[l], d, half);
+        vec acc[FEW] = {{0}};
+        float rest[FEW] = {0};
+        int64_t at = room->slots[l], i = 0;
+        for (; i + LANES <= d; i += LANES) {
+            vec k = load_kind(keys, at + i, half);
+            for (int r = 0; r < rows; r++) acc[r] += load(q + r * d + i) * k;
+        }
+        for (; i < d; i++)
+            for (int r = 0; r < rows; r++) rest[r] += q[r * d + i] * one_kind(keys, at + i, half);
+        for (int r = 0; r < rows; r++) room->scores[r * width + l] = sum(acc[r]) + rest[r];
     }
 }
 
@@ -375,25 +376,26 @@ INLINE void many_scores(const Room *room, const void *keys, int64_t n, int64_t c
     }
 }
 
+INLINE void filled(float *scores, int64_t from, int64_t to, int64_t width, float with) {
+    for (int64_t l = 0; l < from; l++) scores[l] = with;
+    for (int64_t l = to; l < width; l++) scores[l] = with;
+}
+
 /* Softmax of `scores[from, to)` in place, after the softcap; zero elsewhere. */
 static void soften(float *scores, int64_t from, int64_t to, int64_t width, float softcap) {
-    for (int64_t l = 0; l < from; l++) scores[l] = -INFINITY;
-    for (int64_t l = to; l < width; l++) scores[l] = -INFINITY;
-    float most = -INFINITY;
     if (softcap > 0)
         for (int64_t l = 0; l < width; l += LANES)
             store(scores + l, hyperbolic(load(scores + l) / softcap) * softcap);
-    for (int64_t l = from; l < to; l++) most = scores[l] > most ? scores[l] : most;
-    vec total = {0};
-    for (int64_t l = 0; l < width; l += LANES) {
-        vec e = power(load(scores + l) - most);
-        store(scores + l, e);
-    }
-    for (int64_t l = 0; l < from; l++) scores[l] = 0;
-    for (int64_t l = to; l < width; l++) scores[l] = 0;
+    filled(scores, from, to, width, -INFINITY);
+    vec tops = all(-INFINITY), total = {0};
+    for (int64_t l = 0; l < width; l += LANES) tops = -least(-tops, -load(scores + l));
+    float most = tops[0];
+    for (int i = 1; i < LANES; i++) most = tops[i] > most ? tops[i] : most;
+    for (int64_t l = 0; l < width; l += LANES) store(scores + l, power(load(scores + l) - most));
+    filled(scores, from, to, width, 0);
     for (int64_t l = 0; l < width; l += LANES) total += load(scores + l);
     float by = 1.0f / sum(total);
-    for (int64_t l = 0; l < width; l++) scores[l] *= by;
+    for (int64_t l = 0; l < width; l += LANES) store(scores + l, load(scores + l) * by);
 }
 
 INLINE void mix(const int rows, const Room *room, const void *values, int64_t first, int64_t count, int64_t width,
@@ -456,10 +458,16 @@ INLINE void attend_kind(const Model *m, const Layer *layer, const Step *step, co
             float *to = room->queries + ((t - begin) * groups + g) * d;
             for (int64_t i = 0; i < d; i++) to[i] = q[i] * layer->scale;
         }
-    if (n < 8)
-        few_scores(room, layer->keys, n, count, width, d, half);
-    else
-        many_scores(room, layer->keys, n, count, width, d, half);
+    switch (n) {
+        case 1: few_scores(1, room, layer->keys, count, width, d, half); break;
+        case 2: few_scores(2, room, layer->keys, count, width, d, half); break;
+        case 3: few_scores(3, room, layer->keys, count, width, d, half); break;
+        case 4: few_scores(4, room, layer->keys, count, width, d, half); break;
+        case 5: few_scores(5, room, layer->keys, count, width, d, half); break;
+        case 6: few_scores(6, room, layer->keys, count, width, d, half); break;
+        case FEW: few_scores(FEW, room, layer->keys, count, width, d, half); break;
+        default: many_scores(room, layer->keys, n, count, width, d, half);
+    }
     for (int64_t r = 0; r < n; r++) {
         int64_t to = start + r / groups + 1, from = layer->window && to > layer->window ? to - layer->window : 0;
         soften(room->scores + r * width, from - low, to - low, width, layer->softcap);
