@@ -30,6 +30,7 @@ class Sequence:
     tracker: Tracker
     plan: RowPlan
     scene: Scene
+    n_prompt: int = field(init=False)
     token_ids: list[int] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
     computed: int = 0
@@ -46,11 +47,7 @@ class Sequence:
 
     def __post_init__(self) -> None:
         self.token_ids = list(self.rendered.token_ids)
-
-    @property
-    def n_prompt(self) -> int:
-        """Tokens of the rendered prompt."""
-        return len(self.rendered.token_ids)
+        self.n_prompt = len(self.token_ids)
 
     @property
     def n_made(self) -> int:

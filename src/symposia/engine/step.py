@@ -212,7 +212,7 @@ class Stepper:
         picked_BV = logits_BV if rows == list(range(len(logits_BV))) else logits_BV[rows]
         ids = sample(picked_BV, [job.draw() for job in jobs])
         for row, (job, token_id) in enumerate(zip(jobs, ids, strict=True)):
-            job.say(job.take(token_id, picked_BV, row))
+            job.take(token_id, picked_BV, row)
             self._talking[job] = None
 
     def _finish(self) -> None:
@@ -222,7 +222,7 @@ class Stepper:
                 continue
             if job.complete:
                 self._end(job, self._completed(job))
-            elif chunk.sequence is job.first and chunk.stop >= job.first.n_prompt:
+            elif job.queued < len(job.sequences) and chunk.stop >= job.first.n_prompt:
                 self._queue(job, len(job.sequences))
 
     def _completed(self, job: Job) -> Item:
