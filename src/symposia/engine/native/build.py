@@ -30,16 +30,34 @@ class Absent:
     reason: str
 
 
+@dataclass(frozen=True)
+class Plan:
+    """The compiler, and where the library is or will be."""
+
+    compiler: str
+    library: Path
+
+
 def build(folder: Path = CACHE, compilers: Sequence[str] = COMPILERS) -> Path | Absent:
     """The library, built if it is not in `folder` yet; a folder that cannot be written gives way to a temporary one."""
+    plan = planned(folder, compilers)
+    if isinstance(plan, Absent):
+        return plan
+    try:
+        return _built(plan.compiler, _writable(plan.library.parent) / plan.library.name)
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        return Absent(f"{plan.compiler} did not build the kernels: {error}")
+
+
+def planned(folder: Path = CACHE, compilers: Sequence[str] = COMPILERS) -> Plan | Absent:
+    """What `build` would use; nothing is written."""
     found = next((path for name in compilers if (path := shutil.which(name))), None)
     if found is None:
         return Absent(f"no C compiler ({', '.join(compilers)})")
     try:
-        name = f"{_key(found)}.so"
-        return _built(found, _writable(folder.expanduser()) / name)
-    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-        return Absent(f"{found} did not build the kernels: {error}")
+        return Plan(found, folder.expanduser() / f"{_key(found)}.so")
+    except (OSError, subprocess.SubprocessError) as error:
+        return Absent(f"{found} does not answer: {error}")
 
 
 def _key(compiler: str) -> str:
