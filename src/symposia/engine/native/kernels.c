@@ -274,11 +274,11 @@ static void panel_of(const Linear *linear, int64_t index, const void *x, float *
     int64_t wide = linear->out - first < PANEL ? linear->out - first : PANEL;
     size_t item = half ? sizeof(bf16) : sizeof(float);
     const char *panel = (const char *)linear->weight + first * in * item;
-    int64_t tiles = (tokens + TILE - 1) / TILE;
+    int64_t tiles = (tokens + TILE - 1) / TILE, high = (tokens + tiles - 1) / tiles; /* tiles of nearly equal height */
     for (int64_t k = 0; k < in; k += DEEP) {
         int64_t depth = in - k < DEEP ? in - k : DEEP;
-        for (int64_t t = 0; t < tokens; t += TILE) {
-            int rows = tokens - t < TILE ? (int)(tokens - t) : TILE;
+        for (int64_t t = 0; t < tokens; t += high) {
+            int rows = (int)(tokens - t < high ? tokens - t : high);
             vec sums[TILE][WIDE] = {{{0}}};
             float part[PANEL] = {0};
             for (int r = 0; r < rows; r++) {
@@ -290,7 +290,7 @@ static void panel_of(const Linear *linear, int64_t index, const void *x, float *
             }
             const char *from = panel + k * PANEL * item; /* the next panel is fetched in as many parts as there are tiles */
             int64_t next = depth * PANEL * item / tiles / 64 * 64;
-            Ahead ahead = {from + depth * PANEL * item + t / TILE * next, PANEL * item / tiles};
+            Ahead ahead = {from + depth * PANEL * item + t / high * next, PANEL * item / tiles};
             int kind = rows == TILE && tiles > 2 ? MANY : rows;
             any_tile(kind, half, (const char *)x + (t * in + k) * item, in, from, depth, ahead, sums);
             for (int r = 0; r < rows; r++) {
