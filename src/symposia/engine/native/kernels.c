@@ -575,26 +575,44 @@ int64_t scratch(const Model *m, const Layer *layer, const Step *step) {
     return 3 * step->tokens * (widest(m, layer) + 1) + shares * room_floats(m, step->longest) + 64;
 }
 
-static void term_of(const Model *m, const Layer *layer, const Step *step, int mlp, const void *hidden, void *term,
-                    float *room) {
-    int64_t tokens = step->tokens, each = tokens * (widest(m, layer) + 1), d = m->width;
-    float *x = room, *y = room + each;
-    bf16 *halved = (bf16 *)(room + 2 * each);
-    const float *before = mlp ? layer->pre_mlp : layer->pre_attention;
-    const float *after = mlp ? layer->post_mlp : layer->post_attention;
-    to_float(x, hidden, tokens * d, m->half);
-    if (before != NULL)
-        for (int64_t t = 0; t < tokens; t++) normed(x + t * d, before, d, m->eps);
-    apply(mlp ? &layer->gate_up : &layer->qkv, x, y, tokens, m, halved);
-    if (mlp)
-        gated(m, y, x, tokens, layer->down.in);
-    else
-        attention(m, layer, step, y, x, room + 3 * each);
-    float *made = m->half ? y : term;
-    apply(mlp ? &layer->down : &layer->project, x, made, tokens, m, halved);
-    if (after != NULL)
-        for (int64_t t = 0; t < tokens; t++) normed(made + t * d, after, d, m->eps);
-    from_float(term, made, tokens * d, m->half);
+/* Room for one step: two wide buffers, one for bf16 copies, and one for attention. */
+typedef struct {
+    float *x, *y, *rooms;
+    bf16 *halved;
+} Desk;
+
+/* x: the rows of `hidden` as fp32, normed if there is a weight. */
+static void entered(const Model *m, const Step *step, const void *hidden, const float *weight, float *x) {
+    to_float(x, hidden, step->tokens * m->width, m->half);
+    if (weight != NULL)
+        for (int64_t t = 0; t < step->tokens; t++) normed(x + t * m->width, weight, m->width, m->eps);
+}
+
+/* term_TD: the product of x, normed if there is a weight. */
+static void left(const Model *m, const Step *step, const Linear *linear, const float *x, const float *weight, void *term,
+                 const Desk *desk) {
+    float *made = m->half ? desk->y : term;
+    apply(linear, x, made, step->tokens, m, desk->halved);
+    if (weight != NULL)
+        for (int64_t t = 0; t < step->tokens; t++) normed(made + t * m->width, weight, m->width, m->eps);
+    from_float(term, made, step->tokens * m->width, m->half);
+}
+
+/* z_TX: what all query heads found, side by side. */
+static void looked(const Model *m, const Layer *layer, const Step *step, const void *hidden, void *z, const Desk *desk) {
+    entered(m, step, hidden, layer->pre_attention, desk->x);
+    apply(&layer->qkv, desk->x, desk->y, step->tokens, m, desk->halved);
+    float *made = m->half ? desk->x : z;
+    attention(m, layer, step, desk->y, made, desk->rooms);
+    from_float(z, made, step->tokens * m->heads * m->size, m->half);
+}
+
+static void thought(const Model *m, const Layer *layer, const Step *step, const void *hidden, void *term,
+                    const Desk *desk) {
+    entered(m, step, hidden, layer->pre_mlp, desk->x);
+    apply(&layer->gate_up, desk->x, desk->y, step->tokens, m, desk->halved);
+    gated(m, desk->y, desk->x, step->tokens, layer->down.in);
+    left(m, step, &layer->down, desk->x, layer->post_mlp, term, desk);
 }
 
 static void joined(const Model *m, void *hidden, const void *term, int64_t n) {
@@ -605,15 +623,23 @@ static void joined(const Model *m, void *hidden, const void *term, int64_t n) {
         for (int64_t i = 0; i < n; i++) ((float *)hidden)[i] += ((const float *)term)[i];
 }
 
-/* Stages [first, last) of the stack, four a layer: the attention's term, hidden += term, the MLP's term, hidden += term.
- * hidden_TD and term_TD are in the model's dtype. */
-void run(const Model *m, const Layer *layers, const Step *step, int64_t first, int64_t last, void *hidden, void *term,
-         float *room) {
+/* Stages [first, last) of the stack, five a layer: z, the attention's term of z, hidden += term, the MLP's term,
+ * hidden += term. hidden_TD, z_TX and term_TD are in the model's dtype. */
+void run(const Model *m, const Layer *layers, const Step *step, int64_t first, int64_t last, void *hidden, void *z,
+         void *term, float *room) {
+    int64_t each = step->tokens * (widest(m, layers) + 1);
+    Desk desk = {room, room + each, room + 3 * each, (bf16 *)(room + 2 * each)};
     for (int64_t stage = first; stage < last; stage++) {
-        if (stage % 2)
-            joined(m, hidden, term, step->tokens * m->width);
-        else
-            term_of(m, layers + stage / 4, step, stage % 4 == 2, hidden, term, room);
+        const Layer *layer = layers + stage / 5;
+        switch (stage % 5) {
+            case 0: looked(m, layer, step, hidden, z, &desk); break;
+            case 1:
+                to_float(desk.x, z, step->tokens * m->heads * m->size, m->half);
+                left(m, step, &layer->project, desk.x, layer->post_attention, term, &desk);
+                break;
+            case 3: thought(m, layer, step, hidden, term, &desk); break;
+            default: joined(m, hidden, term, step->tokens * m->width);
+        }
     }
 }
 

@@ -18,7 +18,8 @@ from symposia.interp.plan import Point
 
 from .binding import Kernels, LayerC, ModelC, PackedLinear, StepC
 
-_STAGE = {"resid_pre": 0, "attn_out": 1, "resid_mid": 2, "mlp_out": 3, "resid_post": 4}
+_STAGES = 5  # of a layer
+_STAGE = {"resid_pre": 0, "z": 1, "attn_out": 2, "resid_mid": 3, "mlp_out": 4, "resid_post": 5}
 _ELSEWHERE = ("final", "logits")
 
 
@@ -82,8 +83,12 @@ class NativeStack:
 
     def run(self, hidden_TD: Tensor, batch: Batch, work: StepWork) -> Tensor:
         """What leaves the last block; `hidden_TD` may be overwritten. K/V of all tokens are written."""
-        hidden_TD = hidden_TD.contiguous()
-        term_TD = torch.empty_like(hidden_TD)
+        spec = self._spec
+        at = _Places(
+            hidden_TD.contiguous(),
+            hidden_TD.new_empty(len(hidden_TD), spec.heads * spec.size),
+            torch.empty_like(hidden_TD),
+        )
         step, held = _step(batch)
         self._model.threads = torch.get_num_threads()
         need = self._library.scratch(self._model, self._layers, step)
@@ -92,29 +97,41 @@ class NativeStack:
         done = 0
         for site, layer in sorted((p for p in work.points if p[0] in _STAGE), key=_order):
             stage = _order((site, layer))[0]
-            self._advance(step, done, stage, hidden_TD, term_TD)
+            self._advance(step, done, stage, at)
             done = stage
-            if site in ("attn_out", "mlp_out"):
-                term_TD = work.visit((site, layer), term_TD).contiguous()
-            else:
-                hidden_TD = work.visit((site, layer), hidden_TD).contiguous()
-        self._advance(step, done, 4 * len(self._layers), hidden_TD, term_TD)
+            match site:
+                case "z":
+                    at.z_TX = work.visit((site, layer), at.z_TX).contiguous()
+                case "attn_out" | "mlp_out":
+                    at.term_TD = work.visit((site, layer), at.term_TD).contiguous()
+                case _:
+                    at.hidden_TD = work.visit((site, layer), at.hidden_TD).contiguous()
+        self._advance(step, done, _STAGES * len(self._layers), at)
         del held
-        return hidden_TD
+        return at.hidden_TD
 
-    def _advance(self, step: StepC, first: int, last: int, hidden_TD: Tensor, term_TD: Tensor) -> None:
+    def _advance(self, step: StepC, first: int, last: int, at: _Places) -> None:
         if first < last:
             self._library.run(
                 *(self._model, self._layers, step, first, last),
-                *(hidden_TD.data_ptr(), term_TD.data_ptr(), self._room.data_ptr()),
+                *(at.hidden_TD.data_ptr(), at.z_TX.data_ptr(), at.term_TD.data_ptr(), self._room.data_ptr()),
             )
+
+
+@dataclass
+class _Places:
+    """What lies between stages: the residual, what all heads found side by side, and the newest term."""
+
+    hidden_TD: Tensor
+    z_TX: Tensor
+    term_TD: Tensor
 
 
 def _order(point: Point) -> tuple[int, int]:
     """How many stages lie before a site; of two at one place, what leaves a layer comes before what enters the next."""
     site, layer = point
     assert layer is not None
-    return 4 * layer + _STAGE[site], layer
+    return _STAGES * layer + _STAGE[site], layer
 
 
 def _step(batch: Batch) -> tuple[StepC, tuple[array[int], ...]]:
