@@ -30,6 +30,7 @@ REFLECTION = {
     "__init__.py": "PEP 562: a name of a module, looked up when first used",
     "core/value.py": "walks the fields of any struct to name the one that holds a NaN",
     "core/transcript.py": "takes a message apart by the names of its digested fields",
+    "engine/__init__.py": "PEP 562, as the package itself",
     "engine/template/codec.py": "a tokenizer is a third party's object with optional attributes",
     "engine/families/models.py": "classes of transformers, by the name a recipe gives",
     "interp/anatomy.py": "a model's modules are a third party's, found by name",

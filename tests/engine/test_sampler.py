@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symposia.core.profile import Sampling
-from symposia.engine.sampler import Draw, sample, uniform
+from symposia.engine.sampler import Draw, likeliest, sample, uniform
 
 
 def draw(seed=0, index=0, **fields):
@@ -117,3 +117,16 @@ def test_extreme_temperatures_stay_finite(temperature):
         sample(logits.expand(600, -1), [draw(index=i, temperature=temperature) for i in range(600)])
     )
     assert (set(found) == {0}) is (temperature < 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("size", [64, 100, 4096])
+def test_the_likeliest_is_the_lowest_of_equals(dtype, size):
+    """As argmax says, in every dtype and of every size; a row that is not finite is no error."""
+    logits_BV = torch.randn(9, size, generator=torch.Generator().manual_seed(size)).to(dtype)
+    logits_BV[0, [3, 50, size - 1]] = 9.0
+    logits_BV[1] = 0.0
+    logits_BV[2, 5] = float("nan")
+    got = likeliest(logits_BV)
+    assert got[:2] == [3, 0]
+    assert got == logits_BV.double().argmax(dim=-1).tolist()

@@ -25,6 +25,7 @@ def doctor_checks(tty: bool) -> tuple[Check, ...]:
         Check("cli.terminal", partial(_terminal, tty)),
         *(Check(f"engine.{name}", partial(_engine, name)) for name in _ENGINE),
         Check("engine.device", _device),
+        Check("engine.kernels", _kernels),
         Check("weights.tiny", _bundled),
         Check("weights.tiny_speaks", _speaks, opt_in="load"),
     )
@@ -74,6 +75,21 @@ def _device(context: DoctorContext) -> Finding:
         "an NVIDIA device is here" if here else "no NVIDIA device: models run on the CPU",
         {"build": build},
     )
+
+
+def _kernels(context: DoctorContext) -> Finding:
+    """Looks for a compiler and a library; builds nothing."""
+    del context
+    from symposia.engine.native.build import Absent, planned
+
+    plan = planned()
+    if isinstance(plan, Absent):
+        how = Remedy("Install a C compiler", ("sudo apt install gcc",))
+        slower = f"native kernels: {plan.reason}; models on the CPU run on plain torch, about half as fast"
+        return Finding("warn", slower, {}, (how,))
+    details = {"compiler": plan.compiler, "library": str(plan.library)}
+    state = "built" if plan.library.exists() else "will be built at the first use of a model"
+    return Finding("ok", f"native kernels for the CPU: {state}, with {plan.compiler}", details)
 
 
 def _bundled(context: DoctorContext) -> Finding:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from .engine import Engine
-from .engines import Engines
-from .gauges import Gauges
-from .options import EngineOptions
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from .engine import Engine as Engine
+    from .engines import Engines as Engines
+    from .gauges import Gauges as Gauges
+    from .options import EngineOptions as EngineOptions
+
+_HOME = {"Engine": "engine", "EngineOptions": "options", "Engines": "engines", "Gauges": "gauges"}
 __all__ = ["Engine", "EngineOptions", "Engines", "Gauges"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562): the doctor looks at kernels without loading torch."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

@@ -6,7 +6,9 @@ A piece that ends inside a character waits for its rest. For bytes that are vali
 
 from __future__ import annotations
 
-from transformers import PreTrainedTokenizerBase
+from collections.abc import Callable
+
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 _HALF = "\ufffd"
 
@@ -15,7 +17,7 @@ class Detokeniser:
     """Decodes a window that begins where text was last complete; control tokens are kept."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._tokenizer = tokenizer
+        self._spell = _speller(tokenizer)
         self._ids: list[int] = []
         self._start = 0  # the window: ids before it are done and no longer needed as context
         self._done = 0  # ids whose text has been given out
@@ -41,9 +43,15 @@ class Detokeniser:
         return piece
 
     def _decode(self, start: int, stop: int) -> str:
-        if start == stop:
-            return ""
-        text: str = self._tokenizer.decode(
-            self._ids[start:stop], skip_special_tokens=False, clean_up_tokenization_spaces=False
-        )
-        return text
+        return "" if start == stop else self._spell(self._ids[start:stop])
+
+
+def _speller(tokenizer: PreTrainedTokenizerBase) -> Callable[[list[int]], str]:
+    """`tokenizer.decode` of everything, tidied by nobody; without transformers' wrapping where it adds nothing."""
+    own = PreTrainedTokenizerFast._decode  # noqa: SLF001  a tokenizer may have its own
+    if isinstance(tokenizer, PreTrainedTokenizerFast) and type(tokenizer)._decode is own:  # noqa: SLF001
+        decode = tokenizer.backend_tokenizer.decode
+        return lambda ids: str(decode(ids, skip_special_tokens=False))
+    return lambda ids: str(
+        tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Self
 
 from torch import Tensor, nn
@@ -20,11 +19,12 @@ from symposia.interp.taps import ModelShape, SiteMap
 
 from .gauges import Gauges
 from .intake import Intake
-from .job import Item, Job
+from .job import Job
 from .loading import Device, Dtype, Loaded, adopt, load
 from .loop import Loop
 from .model import Model
 from .options import EngineOptions
+from .post import PostOffice
 from .step import Stepper
 from .template import ChatTemplate
 
@@ -52,6 +52,7 @@ class Engine:
         stepper = Stepper(self._model, self.store, options)
         self._intake = Intake(self._model, self.library, stepper.pool.count * options.block)
         self._loop = Loop(stepper, loaded.address)
+        self._post = PostOffice()
         self._closer = weakref.finalize(self, self._loop.close)
 
     @classmethod
@@ -120,24 +121,18 @@ class Engine:
     async def generate(self, request: Request) -> AsyncGenerator[Delta | Completion, None]:
         """Deltas, then one completion. Every refusal comes before the first token; closing early cancels."""
         self._check_address(request.model)
-        loop = asyncio.get_running_loop()
-        inbox: asyncio.Queue[Item] = asyncio.Queue()
         sequences = self._intake.open(request, self.store.free)
-
-        def put(item: Item) -> None:
-            with suppress(RuntimeError):  # the caller's event loop is closed: nobody is left to tell
-                loop.call_soon_threadsafe(inbox.put_nowait, item)
-
-        job = Job(sequences, self._model, put)
+        inbox = self._post.inbox()
+        job = Job(sequences, self._model, inbox.put)
         self._loop.submit(job)
         try:
             while True:
-                item = await inbox.get()
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-                if isinstance(item, Completion):
-                    return
+                for item in await inbox.take():
+                    if isinstance(item, BaseException):
+                        raise item
+                    yield item
+                    if isinstance(item, Completion):
+                        return
         finally:
             self._loop.cancel(job)
 
@@ -159,8 +154,8 @@ class Engine:
 
     @contextmanager
     def exclusive(self) -> Iterator[nn.Module]:
-        """Finish what runs, hold back what waits, and lend the module."""
-        with self._loop.exclusive():
+        """Finish what runs, hold back what waits, and lend the module; changes to its weights may be lost."""
+        with self._loop.exclusive(), self._model.loaded.projections.whole():
             yield self._model.runner.module
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from symposia.core.message import FinishReason
+from symposia.core.profile import Sampling
 from symposia.core.request import Completion, Delta
 
 from .detokenise import Detokeniser
@@ -23,19 +24,25 @@ Outlet = Callable[[Item], None]
 
 @dataclass(eq=False)
 class Job:
-    """`sequences`: one, or one for each of the request's `choices`. `put` takes pieces in the loop's thread."""
+    """`sequences`: one, or one for each of the request's `choices`; the others share the prompt of the `first`.
+
+    `put` takes pieces in the loop's thread.
+    """
 
     sequences: tuple[Sequence, ...]
     model: Model
     put: Outlet
+    first: Sequence = field(init=False)
     stream: Stream = field(init=False)
     columns: Columns | None = field(init=False, default=None)
     totals: list[float] = field(init=False)
     queued: int = 0
     done: bool = False
     _shown: Shown = "answer"
+    _always: Draw | None = field(init=False, default=None)  # of a greedy row that looks at its logits only
 
     def __post_init__(self) -> None:
+        self.first = self.sequences[0]
         request = self.first.request
         detokeniser = Detokeniser(self.model.tokenizer)
         self.stream = Stream(detokeniser, request.sampling.stop, request.stop_after)
@@ -44,33 +51,35 @@ class Job:
             self.columns = Columns(request.logprobs)
 
     @property
-    def first(self) -> Sequence:
-        """The only sequence, or the one the others share their prompt with."""
-        return self.sequences[0]
-
-    @property
     def complete(self) -> bool:
         """Whether every sequence has ended and been forwarded as far as it must."""
+        if self.first.finish is None:
+            return False
         return all(s.finish is not None and s.computed >= s.known for s in self.sequences)
 
     def draw(self) -> Draw:
         """What the next draw depends on."""
+        if self._always is not None:
+            return self._always
         sequence, request = self.first, self.first.request
         early = sequence.n_made < request.sampling.min_tokens
-        return Draw(
+        made = Draw(
             sampling=request.sampling,
             seed=request.seed,
             index=sequence.n_made,
             prompt=sequence.rendered.token_ids,
-            made=sequence.token_ids[sequence.n_prompt :],
+            made=sequence.token_ids[sequence.n_prompt :] if _looks_back(request.sampling) else (),
             banned=sorted(self.model.ends | set(request.sampling.stop_token_ids)) if early else (),
         )
+        if request.sampling.temperature == 0 and not early and not _looks_back(request.sampling):
+            self._always = made
+        return made
 
-    def take(self, token_id: int, logits_V: Tensor) -> list[Delta]:
-        """A sampled token: grows the text, decides whether the turn is over; the deltas that are now certain."""
+    def take(self, token_id: int, logits_BV: Tensor, row: int) -> None:
+        """The token sampled from a row: grows the text, decides whether the turn is over."""
         sequence = self.first
         if self.columns is not None:
-            self.columns.add(logits_V, token_id)
+            self.columns.add(logits_BV[row], token_id)
         phase = sequence.append(token_id)
         sequence.sampled += 1
         self._shown = shown_phase(phase, self._shown, sequence.tracker.next_phase)
@@ -78,7 +87,11 @@ class Job:
         sequence.settle(ended=reason is not None)
         if reason is not None:
             sequence.end(reason, self.stream.kept)
-        return self.stream.release(final=reason is not None)
+
+    def flush(self) -> None:
+        """Hand over what has become certain since the last time."""
+        for delta in self.stream.release(final=self.first.finish is not None):
+            self.put(delta)
 
     def text(self) -> str:
         """The completion's text."""
@@ -88,9 +101,18 @@ class Job:
         sequence, sampling = self.first, self.first.request.sampling
         if token_id in self.model.ends or token_id in sampling.stop_token_ids:
             return "stop_string" if self.stream.close(token_id, self._shown) else "stop"
-        armed = sequence.n_made >= sampling.min_tokens
-        if self.stream.push(token_id, self._shown, armed=armed):
+        made = sequence.n_made
+        if self.stream.push(token_id, self._shown, armed=made >= sampling.min_tokens):
             return "stop_string"
-        if sequence.n_made >= sampling.max_tokens:
+        if made >= sampling.max_tokens:
             return "stop_string" if self.stream.close() else "length"
         return None
+
+
+def _looks_back(sampling: Sampling) -> bool:
+    """Whether a draw depends on what was made before."""
+    return (
+        sampling.repetition_penalty != 1.0
+        or sampling.presence_penalty != 0.0
+        or sampling.frequency_penalty != 0.0
+    )

@@ -22,6 +22,7 @@ from symposia.core.value import short
 
 from .digests import digest_of_files, digest_of_module
 from .locate import Place, locate
+from .projections import Projections
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16", "float64"]
@@ -36,6 +37,8 @@ class Loaded:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     digest: str
+    owned: bool = False  # nobody else holds the module
+    projections: Projections = field(default_factory=Projections)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
@@ -129,7 +132,13 @@ def _load(place: Place, device: torch.device, dtype: torch.dtype) -> Loaded:
             got=str(error),
             path=str(folder),
         ) from error
-    return Loaded(place.address, model.to(device).eval(), tokenizer, digest_of_files(config.to_dict(), files))
+    return Loaded(
+        place.address,
+        model.to(device).eval(),
+        tokenizer,
+        digest_of_files(config.to_dict(), files),
+        owned=True,
+    )
 
 
 @contextmanager

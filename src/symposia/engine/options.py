@@ -17,6 +17,7 @@ class EngineOptions(Value, frozen=True, kw_only=True):
     `kv_bytes`: 0 takes a quarter of the free accelerator memory, or 1 GiB on the CPU, touched only as used.
     `reuse=False` computes every prompt from its first token. `white_box=False` runs a family that is not understood.
     `runner`: "lean" is our own forward, "hf" the module's; "auto" takes the first where it is known and agrees.
+    `native=False` keeps the lean forward on torch's operators where compiled kernels could run it.
     """
 
     max_rows: Positive = 64
@@ -25,4 +26,5 @@ class EngineOptions(Value, frozen=True, kw_only=True):
     kv_bytes: int = 0
     reuse: bool = True
     white_box: bool = True
-    runner: Literal["auto", "lean", "hf"] = "hf"
+    runner: Literal["auto", "lean", "hf"] = "auto"
+    native: bool = True

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from .blocks import ROOT, BlockPool, Copy, Item, Key
 
@@ -51,8 +50,7 @@ class Feedable(Protocol):
 S = TypeVar("S", bound=Feedable)
 
 
-@dataclass(frozen=True)
-class Chunk(Generic[S]):
+class Chunk(NamedTuple, Generic[S]):
     """Positions `[start, stop)` of a sequence, to be forwarded in this step."""
 
     sequence: S

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-
-import msgspec
+from itertools import groupby
 
 from symposia.core.message import FinishReason
 from symposia.core.request import Request
@@ -31,8 +30,8 @@ class Sequence:
     tracker: Tracker
     plan: RowPlan
     scene: Scene
+    n_prompt: int = field(init=False)
     token_ids: list[int] = field(default_factory=list)
-    made: list[Span] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
     computed: int = 0
     seen: int = 0
@@ -43,15 +42,12 @@ class Sequence:
     reused_positions: set[int] = field(default_factory=set)
     cached: int = 0
     prompt_logprobs: list[float] = field(default_factory=list)
+    _begun: int = 0  # where the newest run of one phase began
     _keys: list[Key] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.token_ids = list(self.rendered.token_ids)
-
-    @property
-    def n_prompt(self) -> int:
-        """Tokens of the rendered prompt."""
-        return len(self.rendered.token_ids)
+        self.n_prompt = len(self.token_ids)
 
     @property
     def n_made(self) -> int:
@@ -76,26 +72,25 @@ class Sequence:
 
     def append(self, token_id: int) -> Phase:
         """Take a token that was sampled or given; `settle` comes next."""
-        position = len(self.token_ids)
         phase = self.tracker.feed(token_id)
-        if self.made and self.made[-1].phase == phase:
-            self.made[-1] = msgspec.structs.replace(self.made[-1], stop=position + 1)
-        else:
-            self.made.append(self._span(position, phase))
+        if not self.phases or self.phases[-1] != phase:
+            self._begun = len(self.token_ids)
         self.token_ids.append(token_id)
         self.phases.append(phase)
         return phase
 
     def settle(self, *, ended: bool) -> None:
         """Decide what is written and read at the newest token. `ended`: nothing follows it."""
-        self.plan.feed(self.token_ids[-1], self.made[-1], None if ended else self.following())
+        if self.plan.idle:
+            return
+        newest = self._span(self._begun, len(self.token_ids), self.phases[-1])
+        self.plan.feed(self.token_ids[-1], newest, None if ended else self.following())
 
     def following(self) -> Span:
         """The span the next token is expected in."""
         phase, position = self.tracker.next_phase, len(self.token_ids)
-        if self.made and self.made[-1].phase == phase:
-            return msgspec.structs.replace(self.made[-1], stop=position + 1)
-        return self._span(position, phase)
+        joins = bool(self.phases) and self.phases[-1] == phase
+        return self._span(self._begun if joins else position, position + 1, phase)
 
     def end(self, reason: FinishReason, kept: int) -> None:
         """Nothing more is sampled; the first `kept` made tokens stay. Asks for a flush if the last is to be read."""
@@ -103,14 +98,19 @@ class Sequence:
         del self.token_ids[self.n_prompt + kept :]
         del self.phases[kept:]
         stop = len(self.token_ids)
-        self.made = [msgspec.structs.replace(s, stop=min(s.stop, stop)) for s in self.made if s.start < stop]
         if not self.plan.idle:
             self.flush = self.computed < stop and bool(self.plan.reads[stop - 1])
 
     @property
     def spans(self) -> tuple[Span, ...]:
         """A partition of prompt and made tokens."""
-        return (*self.rendered.spans, *self.made)
+        made: list[Span] = []
+        at = self.n_prompt
+        for phase, run in groupby(self.phases):
+            stop = at + sum(1 for _ in run)
+            made.append(self._span(at, stop, phase))
+            at = stop
+        return (*self.rendered.spans, *made)
 
     @property
     def settled(self) -> int:
@@ -153,10 +153,10 @@ class Sequence:
             self.cached = min(positions, self.n_prompt)
         self.seen = max(self.seen, positions)
 
-    def _span(self, position: int, phase: Phase) -> Span:
+    def _span(self, start: int, stop: int, phase: Phase) -> Span:
         return Span(
-            start=position,
-            stop=position + 1,
+            start=start,
+            stop=stop,
             role="assistant",
             phase=phase,
             author=self.request.speaker,

@@ -5,7 +5,8 @@ Axes: B rows whose logits are wanted, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -28,6 +29,8 @@ from .sampler import sample
 from .scheduler import Chunk, Scheduler
 from .sequence import Sequence
 
+_PATIENCE_S = 0.01
+
 
 @dataclass(frozen=True)
 class _Assembled:
@@ -42,7 +45,14 @@ class _Assembled:
 class Stepper:
     """The engine's state between steps: who runs, whose K/V is kept, what is written where."""
 
-    def __init__(self, model: Model, store: ActivationStore, options: EngineOptions) -> None:
+    def __init__(
+        self,
+        model: Model,
+        store: ActivationStore,
+        options: EngineOptions,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.model, self.store = model, store
         self.pool = BlockPool(model.blocks, options.block)
         self.scheduler: Scheduler[Sequence] = Scheduler(
@@ -55,6 +65,8 @@ class Stepper:
         self._jobs: dict[Sequence, Job] = {}
         self._current: list[Chunk[Sequence]] = []
         self._prompt, self._split = 0, 0
+        self._talking: dict[Job, None] = {}
+        self._clock, self._flushed = clock, clock()
 
     @property
     def busy(self) -> bool:
@@ -92,6 +104,8 @@ class Stepper:
     def step(self) -> None:
         """Advance every scheduled sequence once. Out of memory: in halves, and then less the largest of a half."""
         chunks = self._current = self.scheduler.schedule()
+        if any(chunk.stop - chunk.start > 1 for chunk in chunks):
+            self._flush()  # a prefill takes long
         if self.scheduler.copies:
             self.model.runner.copy(self.scheduler.copies)
         error = self._try(chunks)
@@ -122,6 +136,8 @@ class Stepper:
         self._score(step, logits_BV)
         self._sample(step, logits_BV)
         self._finish()
+        if self._clock() - self._flushed >= _PATIENCE_S:
+            self._flush()
         return None
 
     def fail(self, error: BaseException) -> None:
@@ -159,7 +175,8 @@ class Stepper:
             batch.token_ids.extend(sequence.token_ids[chunk.start : chunk.stop])
             batch.positions.extend(range(chunk.start, chunk.stop))
             rows.append(RowView(offset, chunk.start, chunk.stop, sequence.blocks))
-            steps.append(RowStep(sequence.plan, chunk.start, chunk.stop, offset, sequence.seen))
+            if not sequence.plan.idle:
+                steps.append(RowStep(sequence.plan, chunk.start, chunk.stop, offset, sequence.seen))
             for position in _wanted(sequence, chunk):
                 row = len(batch.wanted)
                 batch.wanted.append(offset + position - chunk.start)
@@ -192,12 +209,11 @@ class Stepper:
             return
         rows = [row for row, _ in step.samples]
         jobs = [self._jobs[sequence] for _, sequence in step.samples]
-        picked_BV = logits_BV[rows]
-        for row, (job, token_id) in enumerate(
-            zip(jobs, sample(picked_BV, [j.draw() for j in jobs]), strict=True)
-        ):
-            for delta in job.take(token_id, picked_BV[row]):
-                job.put(delta)
+        picked_BV = logits_BV if rows == list(range(len(logits_BV))) else logits_BV[rows]
+        ids = sample(picked_BV, [job.draw() for job in jobs])
+        for row, (job, token_id) in enumerate(zip(jobs, ids, strict=True)):
+            job.take(token_id, picked_BV, row)
+            self._talking[job] = None
 
     def _finish(self) -> None:
         for chunk in self._current:
@@ -206,7 +222,7 @@ class Stepper:
                 continue
             if job.complete:
                 self._end(job, self._completed(job))
-            elif chunk.sequence is job.first and chunk.stop >= job.first.n_prompt:
+            elif job.queued < len(job.sequences) and chunk.stop >= job.first.n_prompt:
                 self._queue(job, len(job.sequences))
 
     def _completed(self, job: Job) -> Item:
@@ -232,7 +248,16 @@ class Stepper:
 
     def _end(self, job: Job, item: Item) -> None:
         self.drop(job)
+        self._talking.pop(job, None)
+        job.flush()
         job.put(item)
+
+    def _flush(self) -> None:
+        """Hand over what was said. Not at every step: waking a caller for each token costs more than a small step."""
+        for job in self._talking:
+            job.flush()
+        self._talking.clear()
+        self._flushed = self._clock()
 
 
 def _wanted(sequence: Sequence, chunk: Chunk[Sequence]) -> Iterable[int]:

@@ -63,7 +63,7 @@ class Stream:
         if not armed:
             self._from = len(self._grown)
             return False
-        return self._match()
+        return self._longest > 0 and self._match()
 
     def close(self, end_token: int | None = None, phase: Shown = "answer") -> bool:
         """No more text comes; `end_token` ended the turn and says nothing. True if the last bytes completed a stop."""
@@ -123,7 +123,7 @@ class Stream:
         return self._pieces[index].end == start
 
     def _held_back(self) -> int:
-        if self._kept is not None:
+        if self._kept is not None or not self._longest:
             return 0
         tail = (
             self._grown[max(self._from, len(self._grown) - self._longest + 1) :] if self._longest > 1 else ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
@@ -15,8 +15,7 @@ from symposia.engine.blocks import Copy
 from symposia.interp.apply import StepWork
 
 
-@dataclass(frozen=True)
-class RowView:
+class RowView(NamedTuple):
     """One row: its positions `[start, stop)` lie at flat tokens from `offset` on; `blocks` hold all its K/V so far."""
 
     offset: int

@@ -7,7 +7,10 @@ from typing import Literal
 
 from symposia.core.errors import ArchitectureNotUnderstood
 from symposia.engine.loading import Loaded
+from symposia.engine.native.binding import DTYPES, kernels
+from symposia.engine.native.build import Absent
 from symposia.engine.options import EngineOptions
+from symposia.engine.projections import Packer
 from symposia.engine.verify import TOKENS, verify
 from symposia.interp.anatomy import Parts
 
@@ -18,11 +21,15 @@ from .lean import LeanRunner
 
 @dataclass(frozen=True)
 class Choice:
-    """The runner in use; `reason` is what the load-time check found, or why the lean forward was not taken."""
+    """The runner in use; `reason` is what the load-time check found, or why the lean forward was not taken.
+
+    `spares`: the module can do without the weights that the runner has packed.
+    """
 
     runner: Runner
     name: Literal["lean", "hf"]
     reason: str
+    spares: bool = False
 
 
 def choose(
@@ -33,18 +40,59 @@ def choose(
     `runner="auto"` takes the lean forward if its family is listed and it agrees, otherwise the module itself.
     `ArchitectureNotUnderstood`: a forced runner, or the module under our attention, would run wrongly.
     """
-    size, reason = options.block, "asked for"
+    with loaded.projections.whole():
+        choice = _choose(loaded, parts, options, window=window, blocks=blocks)
+    if choice.spares:
+        loaded.projections.drop()
+    else:
+        loaded.projections.keep()
+    return choice
+
+
+def _choose(
+    loaded: Loaded, parts: Parts | None, options: EngineOptions, *, window: int, blocks: int
+) -> Choice:
+    reason = "asked for"
     if options.runner != "hf":
         try:
-            lean = LeanRunner(loaded.model, window=window, blocks=blocks, block_size=size)
-            return Choice(lean, "lean", _checked(loaded, lean, blocks, size))
+            return _lean(loaded, options, window=window, blocks=blocks)
         except ArchitectureNotUnderstood as error:
             if options.runner == "lean":
                 raise
             reason = str(error)
-    hf = HfRunner(loaded.model, parts, blocks=blocks, block_size=size)
-    _checked(loaded, hf, blocks, size)
+    hf = HfRunner(loaded.model, parts, blocks=blocks, block_size=options.block)
+    _checked(loaded, hf, blocks, options.block)
     return Choice(hf, "hf", reason)
+
+
+def _lean(loaded: Loaded, options: EngineOptions, *, window: int, blocks: int) -> Choice:
+    """With kernels if there are any and they compute what the module does."""
+    pack, how = _packer(loaded, options)
+
+    def made(pack: Packer | None) -> tuple[Runner, str]:
+        runner = LeanRunner(loaded.model, window=window, blocks=blocks, block_size=options.block, pack=pack)
+        return runner, _checked(loaded, runner, blocks, options.block)
+
+    if pack is not None:
+        try:
+            runner, found = made(pack)
+            return Choice(runner, "lean", f"{found}; {how}", spares=loaded.owned)
+        except ArchitectureNotUnderstood as error:
+            how = f"plain torch, not the kernels: {error}"
+    runner, found = made(None)
+    return Choice(runner, "lean", f"{found}; {how}")
+
+
+def _packer(loaded: Loaded, options: EngineOptions) -> tuple[Packer | None, str]:
+    """What packs a model for the kernels, or why it runs on torch's operators."""
+    if not options.native:
+        return None, "plain torch, as asked for"
+    if loaded.device.type != "cpu" or loaded.dtype not in DTYPES:
+        return None, f"plain torch: no kernels for {loaded.dtype} on {loaded.device.type}"
+    found = kernels()
+    if isinstance(found, Absent):
+        return None, f"plain torch: {found.reason}"
+    return Packer(found, loaded.projections), f"native kernels, {found.how}"
 
 
 def _checked(loaded: Loaded, runner: Runner, blocks: int, size: int) -> str:

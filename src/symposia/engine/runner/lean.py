@@ -15,13 +15,16 @@ from transformers import PreTrainedModel
 
 from symposia.core.errors import ArchitectureNotUnderstood
 from symposia.engine.blocks import Copy
+from symposia.engine.native.binding import DTYPES, Kernels, PackedLinear
+from symposia.engine.native.stack import LayerSpec, NativeStack, StackSpec
+from symposia.engine.projections import Packer
 from symposia.interp.apply import StepWork
 
 from . import Batch
 from .attention import KvStore, Step, View, attend
 from .family import FAMILIES, Family
 from .hf import is_small, single_threaded
-from .lean_parts import Operator, Rope, activation, joined, norm, rotated
+from .lean_parts import Operator, Rope, activation, gate_kind, joined, norm, norm_scale, rotated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,15 @@ class _Block:
 class LeanRunner:
     """Implements `Runner`. `ArchitectureNotUnderstood` for a family that is not listed."""
 
-    def __init__(self, model: PreTrainedModel, *, window: int, blocks: int, block_size: int) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        *,
+        window: int,
+        blocks: int,
+        block_size: int,
+        pack: Packer | None = None,
+    ) -> None:
         config = model.config.get_text_config()
         if config.model_type not in FAMILIES:
             raise ArchitectureNotUnderstood(
@@ -64,12 +75,16 @@ class LeanRunner:
         self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
         self._embed = model.get_submodule("model.embed_tokens")
         self._rope = Rope(model.get_submodule("model.rotary_emb"), window, next(model.parameters()))
-        self._blocks = [_block(layer, i, family, config) for i, layer in enumerate(layers)]
+        self._blocks = [_block(layer, i, family, config, pack) for i, layer in enumerate(layers)]
         self._norm = norm(
             model.get_submodule("model.norm"), config.rms_norm_eps, unit_offset=family.unit_offset
         )
-        self._head = joined([_linear(model, "lm_head")])
+        head = _linear(model, "lm_head")
+        self._head = (
+            joined([head]) if pack is None else pack([head], spare=False)
+        )  # the embedding, or a lens, reads it
         self._softcap: float | None = config.to_dict().get("final_logit_softcapping")
+        self._stack = None if pack is None else self._native_stack(pack.kernels, layers, config)
 
     @property
     def module(self) -> nn.Module:
@@ -86,6 +101,9 @@ class LeanRunner:
     def forward(self, batch: Batch, work: StepWork) -> Tensor:
         """`logits_BV` of the wanted tokens."""
         with single_threaded(self._small):
+            if self._stack is not None and self._stack.takes(work.points):
+                hidden_TD = self._embed(torch.tensor(batch.token_ids))
+                return self._logits(batch, work, self._stack.run(hidden_TD, batch, work))
             positions_T = torch.tensor(batch.positions, device=self._device)
             step = Step(batch, self._store, self._device)
             ropes = {kind: self._rope.at(kind, positions_T) for kind in {b.rope for b in self._blocks}}
@@ -98,6 +116,61 @@ class LeanRunner:
                 term_TD = work.visit(("mlp_out", layer), _mlp(block, hidden_TD))
                 hidden_TD = work.visit(("resid_post", layer), hidden_TD + term_TD)
             return self._logits(batch, work, hidden_TD)
+
+    def _native_stack(self, native: Kernels, layers: list[nn.Module], config: Any) -> NativeStack | None:
+        """The layers as one native call; None for what the kernels have not: another dtype, device or gate."""
+        weight: Tensor = next(self._model.parameters())
+        gate = gate_kind(layers[0].get_submodule(self._family.activation))
+        if self._device.type != "cpu" or weight.dtype not in DTYPES or gate == "other":
+            return None
+        spec = StackSpec(
+            width=config.hidden_size,
+            heads=self._heads,
+            kv_heads=self._kv_heads,
+            size=self._size,
+            block=self._store.size,
+            eps=config.rms_norm_eps,
+            whole_qk=self._family.qk_norm == "whole",
+            tanh_gelu=gate == "tanh_gelu",
+            dtype=weight.dtype,
+        )
+        return NativeStack(native, spec, [self._layer_spec(i, layer) for i, layer in enumerate(layers)])
+
+    def _layer_spec(self, index: int, layer: nn.Module) -> LayerSpec:
+        block, family = self._blocks[index], self._family
+        linears = (block.qkv, block.out, block.gate_up, block.down)
+        qkv, project, gate_up, down = (each for each in linears if isinstance(each, PackedLinear))
+        like_1Kd = next(self._model.parameters()).new_empty(1, self._kv_heads, self._size)
+        keys, values = self._store.layer(index, like_1Kd, like_1Kd)
+        cos_Pr, sin_Pr = self._rope.table(block.rope)
+        qk = family.qk_norm != "none"
+        paths = {
+            "pre_attention": family.pre_attention,
+            "post_attention": family.post_attention,
+            "pre_mlp": family.pre_mlp,
+            "post_mlp": family.post_mlp,
+            "q_norm": "self_attn.q_norm" if qk else None,
+            "k_norm": "self_attn.k_norm" if qk else None,
+        }
+        return LayerSpec(
+            qkv=qkv,
+            project=project,
+            gate_up=gate_up,
+            down=down,
+            norms={
+                name: None
+                if path is None
+                else norm_scale(layer.get_submodule(path), unit_offset=family.unit_offset)
+                for name, path in paths.items()
+            },
+            cos_Pr=cos_Pr.float().contiguous(),
+            sin_Pr=sin_Pr.float().contiguous(),
+            keys=keys,
+            values=values,
+            scale=block.view.scale,
+            softcap=block.view.softcap,
+            window=block.view.window,
+        )
 
     def _attention(
         self, block: _Block, layer: int, hidden_TD: Tensor, step: Step, rope: tuple[Tensor, Tensor]
@@ -146,7 +219,7 @@ def _mlp(block: _Block, hidden_TD: Tensor) -> Tensor:
     return term_TD if block.post_mlp is None else block.post_mlp(term_TD)
 
 
-def _block(layer: nn.Module, index: int, family: Family, config: Any) -> _Block:
+def _block(layer: nn.Module, index: int, family: Family, config: Any, pack: Packer | None) -> _Block:
     attention: Any = layer.self_attn
     told = config.to_dict()
     kind = (told.get("layer_types") or ["full_attention"] * config.num_hidden_layers)[index]
@@ -159,10 +232,10 @@ def _block(layer: nn.Module, index: int, family: Family, config: Any) -> _Block:
 
     qk = family.qk_norm != "none"
     return _Block(
-        qkv=joined([_linear(layer, path) for path in family.qkv]),
-        out=joined([_linear(layer, family.out)]),
-        gate_up=joined([_linear(layer, path) for path in family.gate_up]),
-        down=joined([_linear(layer, family.down)]),
+        qkv=joined([_linear(layer, path) for path in family.qkv], pack),
+        out=joined([_linear(layer, family.out)], pack),
+        gate_up=joined([_linear(layer, path) for path in family.gate_up], pack),
+        down=joined([_linear(layer, family.down)], pack),
         act=activation(layer.get_submodule(family.activation)),
         pre_attention=normed(family.pre_attention),
         post_attention=normed(family.post_attention),

@@ -1,7 +1,7 @@
 """The operators of the lean forward, each read once from the loaded module.
 
-On the CPU, linear layers are packed for oneDNN (fp32 and bf16); the packed weights are a second copy of the
-projections, since the module must stay whole for `exclusive()`. Elsewhere the module's own weights are used.
+On the CPU, linear layers are packed for our kernels, and the module's own weights can be dropped; or for oneDNN where
+kernels are absent (fp32 and bf16), as a second copy. Elsewhere the module's own weights are used.
 
 Axes: T tokens, I and O a linear layer's widths, D a norm's width, r rotary width, d head size.
 """
@@ -9,24 +9,28 @@ Axes: T tokens, I and O a linear layer's widths, D a norm's width, r rotary widt
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, linear, rms_norm, silu
 
+from symposia.engine.native.binding import DTYPES
+from symposia.engine.projections import Packer
+
 Operator = Callable[[Tensor], Tensor]
-_PACKED = (torch.float32, torch.bfloat16)
 _HINT = 32  # rows oneDNN lays the weights out for: measured best from 1 to 512
 
 
-def joined(layers: Sequence[nn.Linear]) -> Operator:
+def joined(layers: Sequence[nn.Linear], pack: Packer | None = None) -> Operator:
     """Linear layers of one input as one: `[T, I]` to `[T, O]`, outputs side by side."""
+    if pack is not None:
+        return pack(layers)
     weights = [layer.weight for layer in layers]
     biases: list[Tensor | None] = [layer.bias for layer in layers]
     known = [b.detach() for b in biases if b is not None]
     bias_O = torch.cat(known) if known else None
-    if weights[0].device.type != "cpu" or weights[0].dtype not in _PACKED:
+    if weights[0].device.type != "cpu" or weights[0].dtype not in DTYPES:
         weight_OI = weights[0].detach() if len(weights) == 1 else _adopted(weights)
         return lambda x_TI: linear(x_TI, weight_OI, bias_O)
     whole_OI = torch.cat([w.detach() for w in weights])
@@ -45,6 +49,13 @@ def _adopted(weights: Sequence[Tensor]) -> Tensor:
     return whole_OI
 
 
+def norm_scale(module: nn.Module, *, unit_offset: bool) -> Tensor:
+    """What a normed row is multiplied by, in fp32."""
+    weight_D = module.weight
+    assert isinstance(weight_D, Tensor)
+    return weight_D.detach().float() + 1.0 if unit_offset else weight_D.detach().float()
+
+
 def norm(module: nn.Module, eps: float, *, unit_offset: bool) -> Operator:
     """RMS norm of rows. In fp32 one kernel; in other dtypes the module itself, whose casts are part of the model."""
     weight_D = module.weight
@@ -55,12 +66,23 @@ def norm(module: nn.Module, eps: float, *, unit_offset: bool) -> Operator:
     return lambda x_TD: rms_norm(x_TD, scale_D.shape, scale_D, eps)
 
 
-def activation(module: nn.Module) -> Operator:
-    """The gate's function; SiLU and tanh-GELU without a module call."""
+def gate_kind(module: nn.Module) -> Literal["silu", "tanh_gelu", "other"]:
+    """The gate's function, by its class in transformers."""
     match type(module).__name__:
         case "SiLU" | "SiLUActivation":
-            return silu
+            return "silu"
         case "GELUTanh" | "PytorchGELUTanh":
+            return "tanh_gelu"
+        case _:
+            return "other"
+
+
+def activation(module: nn.Module) -> Operator:
+    """The gate's function; SiLU and tanh-GELU without a module call."""
+    match gate_kind(module):
+        case "silu":
+            return silu
+        case "tanh_gelu":
             return lambda x: gelu(x, approximate="tanh")
         case _:
             return module
@@ -75,10 +97,14 @@ class Rope:
 
     def at(self, kind: str | None, positions_T: Tensor) -> tuple[Tensor, Tensor]:
         """`cos_T1r`, and `sin_T1r` with the first half negated."""
+        cos_Pr, sin_Pr = self.table(kind)
+        return cos_Pr.index_select(0, positions_T)[:, None], sin_Pr.index_select(0, positions_T)[:, None]
+
+    def table(self, kind: str | None) -> tuple[Tensor, Tensor]:
+        """`cos_Pr` and `sin_Pr` of all positions, the first half of the latter negated."""
         if kind not in self._tables:
             self._tables[kind] = self._table(kind)
-        cos_Pr, sin_Pr = self._tables[kind]
-        return cos_Pr.index_select(0, positions_T)[:, None], sin_Pr.index_select(0, positions_T)[:, None]
+        return self._tables[kind]
 
     def _table(self, kind: str | None) -> tuple[Tensor, Tensor]:
         at_1P = torch.arange(self._window, device=self._like.device)[None]
