@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from symposia.core.capture import Site
 from symposia.core.errors import ArchitectureNotUnderstood, BackendError
 from symposia.core.request import Feature, ModelCard
 from symposia.interp.anatomy import Parts, dissect
@@ -74,11 +75,16 @@ class Model:
     @property
     def sites(self) -> SiteMap:
         """What can be written and read."""
-        inside = self.parts is not None
+        layers = tuple(range(self.shape.layers))
+        supported: dict[Site, tuple[int, ...]] = {}
+        if self.parts is not None:
+            supported = {**dict.fromkeys(BLOCK_SITES, layers), **dict.fromkeys(LAYERLESS, ())}
         return SiteMap(
-            writable=BLOCK_SITES if inside else (),
-            readable=(*BLOCK_SITES, *LAYERLESS) if inside else (),
+            supported=supported,
             layers=self.shape.layers,
+            width=self.shape.width,
+            vocabulary=self.shape.vocabulary,
+            heads=self.parts.heads if self.parts else (),
         )
 
     def card(self, name: str) -> ModelCard:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from symposia.core.errors import ArchitectureNotUnderstood
+
+from .taps import Heads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +19,9 @@ class Anatomy:
     blocks: str = "model.layers"
     norm: str = "model.norm"
     head: str = "lm_head"
-    attn_out: str = "self_attn"  # within a block: whose output is added to the residual
+    attention: str = "self_attn"  # within a block
+    z: str = "self_attn.o_proj"  # whose input is all heads side by side
+    attn_out: str = "self_attn"  # whose output is added to the residual
     mid: str = "post_attention_layernorm"  # whose input is the residual between attention and MLP
     mlp_out: str = "mlp"
 
@@ -41,6 +46,8 @@ class Parts:
     norm: nn.Module
     head: nn.Module
     softcap: float | None
+    heads: tuple[Heads, ...]
+    z: tuple[nn.Module, ...]
     attn_out: tuple[nn.Module, ...]
     mid: tuple[nn.Module, ...]
     mlp_out: tuple[nn.Module, ...]
@@ -66,6 +73,8 @@ def dissect(model: nn.Module, model_type: str, layers: int, softcap: float | Non
             model.get_submodule(anatomy.norm),
             model.get_submodule(anatomy.head),
             softcap,
+            tuple(_heads(block, anatomy) for block in blocks),
+            tuple(block.get_submodule(anatomy.z) for block in blocks),
             tuple(block.get_submodule(anatomy.attn_out) for block in blocks),
             tuple(block.get_submodule(anatomy.mid) for block in blocks),
             tuple(block.get_submodule(anatomy.mlp_out) for block in blocks),
@@ -77,3 +86,16 @@ def dissect(model: nn.Module, model_type: str, layers: int, softcap: float | Non
     if len(blocks) != layers:
         raise ArchitectureNotUnderstood(f"{anatomy.blocks}: expected {layers} blocks; got {len(blocks)}")
     return parts
+
+
+def _heads(block: nn.Module, anatomy: Anatomy) -> Heads:
+    """As the block's own modules have it; nothing is derived from the residual's width."""
+    attention: Any = block.get_submodule(anatomy.attention)
+    out: Any = block.get_submodule(anatomy.z)
+    query, rest = divmod(int(out.in_features), int(attention.head_dim))
+    if rest or query % int(attention.num_key_value_groups):
+        raise ArchitectureNotUnderstood(
+            f"{anatomy.z}: expected heads of {attention.head_dim} in groups of {attention.num_key_value_groups}; "
+            f"got an input of {out.in_features}"
+        )
+    return Heads(query=query, key=query // int(attention.num_key_value_groups), size=int(attention.head_dim))

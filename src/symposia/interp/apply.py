@@ -19,7 +19,7 @@ from symposia.core.errors import InterventionNotApplied
 from .bank import Bank, Ledger
 from .ops import ablated
 from .plan import Ablated, Added, BoundCapture, Element, Point, RowPlan
-from .reads import Reads
+from .reads import Reads, by_head
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
@@ -172,7 +172,7 @@ class StepWork:
         return hidden_TD.index_copy(0, index_W, h_WD.to(hidden_TD.dtype))
 
     def _advance(self, step: _Pass, h_WD: Tensor) -> Tensor:
-        rows_KD = self._bank.rows_KD
+        rows_KD = self._bank.rows(h_WD.shape[1])
         real = [(w, added) for w, added in step.adds if not added.zero]
         out_WD = h_WD.clone()
         if real:
@@ -192,7 +192,7 @@ class StepWork:
         norm_W, delta_W = was_WD.norm(dim=1), (is_WD - was_WD).norm(dim=1)
         if step.add_stats:
             at = [w for w, _, _ in step.add_stats]
-            units_ND = self._bank.rows_KD[[unit for _, unit, _ in step.add_stats]]
+            units_ND = self._bank.rows(was_WD.shape[1])[[unit for _, unit, _ in step.add_stats]]
             before_N, after_N = (was_WD[at] * units_ND).sum(dim=1), (is_WD[at] * units_ND).sum(dim=1)
             entries = torch.stack([norm_W[at], delta_W[at], before_N, after_N], dim=1)
             self._ledger.add([slot for _, _, slot in step.add_stats], entries)
@@ -218,13 +218,15 @@ def _copy_out(reads: list[_Read], at: str | None, hidden_TD: Tensor) -> None:
 
 
 def _reduced(read: _Read, rows_ND: Tensor) -> Tensor:
-    match read.bound.capture.reduce:
+    bound = read.bound
+    match bound.capture.reduce:
         case Keep() | Pool():
-            wanted = _DTYPES.get(read.bound.capture.dtype)
-            return rows_ND if wanted is None else rows_ND.to(wanted)
+            wanted = _DTYPES.get(bound.capture.dtype)
+            kept = by_head(rows_ND, bound.heads.get(read.layer, 0), bound.capture.heads)
+            return kept if wanted is None else kept.to(wanted)
         case project:
             assert read.layer is not None
             work_ND = rows_ND if rows_ND.dtype == torch.float64 else rows_ND.float()
-            unit_D = read.bound.vector[read.layer].to(work_ND)
+            unit_D = bound.vector[read.layer].to(work_ND)
             s_N = work_ND @ unit_D
             return s_N / work_ND.norm(dim=1).clamp_min(1e-12) if project.measure == "cosine" else s_N

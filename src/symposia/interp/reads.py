@@ -42,6 +42,14 @@ class Reads:
         return self._positions[:kept], rows_ND[:kept]
 
 
+def by_head(rows_NX: Tensor, heads: int, chosen: Sequence[int]) -> Tensor:
+    """`[N, heads, size]`, or of the chosen heads in their order; the rows as they are where heads is 0."""
+    if not heads:
+        return rows_NX
+    rows_NHd = rows_NX.view(len(rows_NX), heads, -1)
+    return rows_NHd[:, list(chosen)] if chosen else rows_NHd
+
+
 def pool(
     by: str, positions: Sequence[int], rows_ND: Tensor, spans: Sequence[Span]
 ) -> tuple[tuple[tuple[int, int], ...], Tensor]:

@@ -107,6 +107,8 @@ class HfRunner:
         match site:
             case "resid_pre":
                 return self._parts.blocks[layer].register_forward_pre_hook(before)
+            case "z":
+                return self._parts.z[layer].register_forward_pre_hook(before)
             case "attn_out":
                 return self._parts.attn_out[layer].register_forward_hook(after)
             case "resid_mid":
