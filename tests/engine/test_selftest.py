@@ -11,20 +11,23 @@ import pytest
 from symposia.core.capture import Capture
 from symposia.core.errors import ArchitectureNotUnderstood, SiteUnsupported
 from symposia.core.intervention import Add
+from symposia.engine.runner import inside
 from symposia.engine.runner.attention import Step
 from symposia.engine.runner.hf import HfRunner
 from symposia.engine.selftest import _RESULTS, _SelfTest
 from symposia.interp import anatomy, check
 from symposia.interp.apply import StepWork
 from symposia.interp.check import SelfTestsFailed
+from symposia.interp.taps import BLOCK_SITES, WITHIN
 from tests.reference.asking import answer, engine_of, request
 from tests.reference.steering import random_vector
 
-CAUSAL_MASK, DECODE_MASK, WRITE, FORWARD = (
+CAUSAL_MASK, DECODE_MASK, WRITE, FORWARD, VISITED = (
     Step.chunk_mask,
     Step.decode_mask,
     StepWork._write,
     HfRunner.forward,
+    inside._visited,
 )
 
 
@@ -52,7 +55,13 @@ def mixes_rows(self, batch, work):
     return logits_BV + 0.1 * logits_BV.mean(dim=0)
 
 
+def other_values(work, site, layer, x_THd):
+    seen_THd = VISITED(work, site, layer, x_THd)
+    return seen_THd.roll(1, dims=0) if site == "v" else seen_THd
+
+
 BROKEN = {
+    "pattern": (inside, "_visited", other_values),
     "causal": (Step, "chunk_mask", looks_ahead),
     "decode": (Step, "decode_mask", forgets_the_first),
     "neutral": (StepWork, "_write", writes_too_much),
@@ -76,7 +85,8 @@ def test_a_broken_forward_fails_its_check(name, monkeypatch):
             check.require(checks, "llama")
         assert caught.value.checks == checks
     else:
-        assert not check.supported(engine.site_map, checks).writable
+        lost = {"neutral": BLOCK_SITES, "pattern": WITHIN}[name]
+        assert not set(lost) & set(check.supported(engine.site_map, checks).supported)
 
 
 @contextmanager
@@ -91,8 +101,8 @@ def test_a_site_that_is_not_what_it_says_is_not_supported(monkeypatch):
     """`z` tapped before the queries instead: the model loads, `z` is refused by name, the rest works."""
     with otherwise(monkeypatch, z="self_attn.q_proj"), engine_of("llama", "float32", runner="hf") as engine:
         assert "z" not in engine.site_map.supported
-        [failed] = [one for one in engine.checks if one.status == "failed"]
-        assert (failed.name, failed.layers) == ("heads", (0, 1, 2, 3))
+        failed = {one.name: one.layers for one in engine.checks if one.status == "failed"}
+        assert failed == dict.fromkeys(("heads", "pattern"), (0, 1, 2, 3))
         with pytest.raises(SiteUnsupported, match="site z"):
             answer(engine, request(engine, captures=(Capture(site="z", layers=(1,)),)))
         vector = random_vector(engine, 1)

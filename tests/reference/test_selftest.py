@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from symposia.interp.check import ALL
-from symposia.interp.taps import BLOCK_SITES
+from symposia.interp.taps import BLOCK_SITES, WITHIN
 from tests.reference.asking import engine_of
 from tests.reference.families import BARS, FAMILIES
 
@@ -18,8 +18,12 @@ def test_every_family_passes_at_every_layer(family, dtype):
         checks, sites = engine.checks, engine.site_map
     assert {check.name for check in checks} == set(ALL)
     assert {check.status for check in checks} == {"passed", "not_applicable"}
-    assert {check.name for check in checks if check.status == "not_applicable"} <= {"pattern", "router"}
+    assert {check.name for check in checks if check.status == "not_applicable"} <= {"router"}
     per_layer = {check.name: check.layers for check in checks if check.layers}
-    assert per_layer == {"chain": (0, 1, 2), **dict.fromkeys(("sum", "heads", "mlp", "effect"), (0, 1, 2, 3))}
+    assert per_layer == {
+        "chain": (0, 1, 2),
+        **dict.fromkeys(("sum", "heads", "pattern", "mlp", "effect"), (0, 1, 2, 3)),
+    }
     assert all(check.error <= BARS.get(dtype, 2e-2) for check in checks if check.status == "passed")
-    assert {site: sites.supported[site] for site in BLOCK_SITES} == dict.fromkeys(BLOCK_SITES, (0, 1, 2, 3))
+    inside = (*BLOCK_SITES, *WITHIN)
+    assert {site: sites.supported[site] for site in inside} == dict.fromkeys(inside, (0, 1, 2, 3))

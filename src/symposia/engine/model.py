@@ -13,7 +13,7 @@ from symposia.core.errors import ArchitectureNotUnderstood, BackendError
 from symposia.core.request import Feature, ModelCard
 from symposia.interp.anatomy import Parts, dissect
 from symposia.interp.check import Check, SelfTestsFailed, supported, unread
-from symposia.interp.taps import BLOCK_SITES, LAYERLESS, ModelShape, SiteMap
+from symposia.interp.taps import BLOCK_SITES, LAYERLESS, WITHIN, ModelShape, SiteMap
 
 from .loading import Loaded
 from .options import EngineOptions
@@ -103,7 +103,7 @@ class Model:
         layers = tuple(range(self.shape.layers))
         supported: dict[Site, tuple[int, ...]] = {}
         if self.parts is not None:
-            supported = {**dict.fromkeys(BLOCK_SITES, layers), **dict.fromkeys(LAYERLESS, ())}
+            supported = {**dict.fromkeys((*BLOCK_SITES, *WITHIN), layers), **dict.fromkeys(LAYERLESS, ())}
         return SiteMap(
             supported=supported,
             layers=self.shape.layers,

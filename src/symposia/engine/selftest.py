@@ -1,4 +1,4 @@
-"""At load: five forwards over two short rows decide which sites are believed (`interp.check` says how).
+"""At load: six forwards over two short rows decide which sites are believed (`interp.check` says how).
 
 Results are kept for as long as the process lives, by the model's digest and everything that runs it.
 
@@ -30,7 +30,7 @@ from symposia.interp.check import Check, Rows, Written
 from symposia.interp.library import Library
 from symposia.interp.plan import RowPlan
 from symposia.interp.select import Scene
-from symposia.interp.taps import BLOCK_SITES, ModelShape, SiteMap
+from symposia.interp.taps import BLOCK_SITES, WITHIN, ModelShape, SiteMap
 from symposia.interp.vector import FittedOn, Header, LayerNotes, SteeringVector
 
 from .loading import Loaded
@@ -42,7 +42,8 @@ from .runner.hf import is_small, single_threaded
 _ROWS = (24, 17)
 _SHARE = 0.25  # of a row's own length: far above the bars, and harmless through many layers
 _UNLIMITED = 1 << 62
-_LACKS = {"pattern": "no site pattern here", "router": "no site router here"}
+_LACKS = {"router": "no experts that are read here"}
+_ATTENTION: tuple[Site, ...] = (*WITHIN, "z")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +145,12 @@ class _SelfTest:
         steered = self._forward(scale=_SHARE, at=at, reads=True)
         return (
             *self._as_built(clean),
+            *check.judged(
+                "pattern",
+                check.patterns(self._attention(), self._layers),
+                self._bar,
+                "z is not the values weighed by the pattern",
+            ),
             *self._as_written(clean, neutral, steered, at),
             *check.whole(
                 "decode",
@@ -152,6 +159,15 @@ class _SelfTest:
                 "a decode step differs from the same token in a prefill",
             ),
         )
+
+    def _attention(self) -> Sequence[Rows]:
+        """What is within attention, of each row; by itself, since a runner may take another way past these sites."""
+        plans = [self._plan(row, (), _ATTENTION) for row in (0, 1)]
+        n, m = self._lengths
+        self._pass([RowStep(plans[0], 0, n, 0, 0), RowStep(plans[1], 0, m, n, 0)])
+        seen = [_caught([plan], "after") for plan in plans]
+        self._close(plans)
+        return seen
 
     def _as_built(self, clean: _Seen) -> tuple[Check, ...]:
         """What one forward without writing shows."""
@@ -201,18 +217,19 @@ class _SelfTest:
     def _forward(self, *, scale: float | None = None, at: Sequence[int] = (), reads: bool = False) -> _Seen:
         """Both rows from their first token. `scale` None writes nothing; `at` () writes everywhere, in both rows."""
         edits = () if scale is None else self._edits(scale, at)
-        plans = [self._plan(0, edits, reads=reads), self._plan(1, () if at else edits, reads=reads)]
+        sites = BLOCK_SITES if reads else ()
+        plans = [self._plan(0, edits, sites), self._plan(1, () if at else edits, sites)]
         n, m = self._lengths
         steps = [RowStep(plans[0], 0, n, 0, 0), RowStep(plans[1], 0, m, n, 0)]
         logits_TV = self._pass(steps)
-        before = _caught(plans, "before") if reads and scale is not None else {}
-        after = _caught(plans, "after") if reads else {}
+        before = _flat(_caught(plans, "before")) if reads and scale is not None else {}
+        after = _flat(_caught(plans, "after")) if reads else {}
         self._close(plans)
         return _Seen(logits_TV, before, after)
 
     def _decoded(self, at: Sequence[int]) -> Tensor:
         """Logits of row 0's last token, in a step of its own."""
-        plan, n = self._plan(0, self._edits(_SHARE, at), reads=False), self._lengths[0]
+        plan, n = self._plan(0, self._edits(_SHARE, at), ()), self._lengths[0]
         self._pass([RowStep(plan, 0, n - 1, 0, 0)])
         last_1V = self._pass([RowStep(plan, n - 1, n, 0, 0)])
         self._close([plan])
@@ -231,7 +248,7 @@ class _SelfTest:
         work.check_visited()
         return logits_TV
 
-    def _plan(self, row: int, edits: tuple[Add, ...], *, reads: bool) -> RowPlan:
+    def _plan(self, row: int, edits: tuple[Add, ...], reads: Sequence[Site]) -> RowPlan:
         n = self._lengths[row]
         scene = Scene(
             spans=(Span(start=0, stop=n, role="user", phase="prompt", author="", turn=0, origin="given"),),
@@ -246,8 +263,7 @@ class _SelfTest:
         captures = tuple(
             Capture(site=site, layers=layers, where=everything(), at="before" if at == "before" else "after")
             for at in ats
-            for site in BLOCK_SITES
-            if reads
+            for site in reads
         )
         wish = Wish(
             interventions=edits, captures=captures, history="scoped", past=(), following=None, may_make=0
@@ -282,12 +298,17 @@ class _SelfTest:
 
 
 def _caught(plans: Sequence[RowPlan], at: str) -> dict[tuple[Site, int], Tensor]:
-    """Rows `[T, D]` of both rows of the batch; heads side by side."""
+    """What was captured of some rows of the batch, one after the other, `[T, …]`."""
     found: dict[tuple[Site, int], list[Tensor]] = {}
     for plan in plans:
         plain = all(bound.capture.at == "after" for bound in plan.captures)
         for (index, layer), buffer in plan.buffers.items():
             capture = plan.captures[index].capture
             if layer is not None and (capture.at == at or plain):
-                found.setdefault((capture.site, layer), []).append(buffer.cut(_UNLIMITED)[1].flatten(1))
+                found.setdefault((capture.site, layer), []).append(buffer.cut(_UNLIMITED)[1])
     return {point: torch.cat(parts) for point, parts in found.items()}
+
+
+def _flat(rows: Rows) -> Rows:
+    """`[T, D]`: heads side by side."""
+    return {point: rows_TX.flatten(1) for point, rows_TX in rows.items()}

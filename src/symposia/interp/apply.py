@@ -20,6 +20,7 @@ from .bank import Bank, Ledger
 from .ops import ablated
 from .plan import Ablated, Added, BoundCapture, Element, Point, RowPlan
 from .reads import Reads, by_head
+from .taps import WITHIN
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
@@ -83,16 +84,25 @@ class StepWork:
             if not row.plan.idle:
                 self._plan_writes(row)
                 self._plan_reads(row)
+        self._within = {layer for site, layer in self._sites if site in WITHIN}
 
     @property
     def points(self) -> frozenset[Point]:
         """Sites and layers that must be visited."""
         return frozenset(self._sites)
 
+    def within(self, layer: int) -> bool:
+        """Whether something is wanted within a layer's attention."""
+        return layer in self._within
+
     @property
     def logit_tokens(self) -> list[int]:
         """Flat tokens whose logits a capture wants."""
-        site = self._sites.get(("logits", None))
+        return self.tokens_at(("logits", None))
+
+    def tokens_at(self, point: Point) -> list[int]:
+        """Flat tokens that a capture wants at a site that is computed on demand."""
+        site = self._sites.get(point)
         return sorted({t for read in site.reads for t in read.tokens}) if site else []
 
     def visit(self, point: Point, hidden_TD: Tensor) -> Tensor:
@@ -117,14 +127,18 @@ class StepWork:
 
     def visit_logits(self, tokens: list[int], logits_NV: Tensor) -> None:
         """Hand over logits of some flat tokens; captures pick theirs."""
-        site = self._sites.get(("logits", None))
+        self.visit_rows(("logits", None), tokens, logits_NV)
+
+    def visit_rows(self, point: Point, tokens: list[int], rows: Tensor) -> None:
+        """Hand over what was computed for some flat tokens, `[N, ...]`; captures pick theirs."""
+        site = self._sites.get(point)
         if site is None:
             return
-        self._visited.add(("logits", None))
+        self._visited.add(point)
         row_of = {token: i for i, token in enumerate(tokens)}
         for read in site.reads:
             read.tokens = [row_of[t] for t in read.tokens]
-        _copy_out(site.reads, None, logits_NV)
+        _copy_out(site.reads, None, rows)
 
     def _plan_writes(self, row: RowStep) -> None:
         for point in row.plan.write_points:
@@ -214,6 +228,8 @@ def _copy_out(reads: list[_Read], at: str | None, hidden_TD: Tensor) -> None:
         if at is not None and read.bound.capture.at != at:
             continue
         rows_ND = hidden_TD[torch.tensor(read.tokens, device=hidden_TD.device)]  # an owned copy
+        if read.bound.capture.site == "pattern":
+            rows_ND = rows_ND[..., : max(read.positions) + 1]  # no key after the last row's own
         read.buffer.append(read.positions, _reduced(read, rows_ND))
 
 

@@ -59,7 +59,7 @@ class Binder:
         own = history_positions(scene) if wish.history != "scoped" else frozenset()
         bounds += [self._bound(i, scene, wish.following, own) for i in wish.interventions]
         captures = [self._capture(c, scene, wish.following) for c in wish.captures]
-        self._check_bytes(captures, wish.may_make, free_bytes)
+        self._check_bytes(captures, wish.may_make, len(scene.token_ids) + wish.may_make, free_bytes)
         return RowPlan(bounds, captures, len(scene.token_ids))
 
     def _check_edit(self, edit: Intervention) -> None:
@@ -86,6 +86,8 @@ class Binder:
         if isinstance(capture.reduce, Project):
             if capture.site in LAYERLESS:
                 raise self._lacks(f"project at {capture.site}", "project at resid_pre or resid_post")
+            if capture.site == "pattern":
+                raise self._lacks("project at pattern", "its rows have a number per key; keep or pool them")
             if capture.heads:
                 raise self._lacks("heads with project", "give a vector that is zero at the other heads")
             if capture.reduce.measure == "probability":
@@ -196,13 +198,14 @@ class Binder:
             capture=capture, layers=layers, selector=selector, vector=vector.directions, source=vector
         )
 
-    def _check_bytes(self, captures: Sequence[BoundCapture], may_make: int, free: int) -> None:
+    def _check_bytes(self, captures: Sequence[BoundCapture], may_make: int, length: int, free: int) -> None:
         total = 0
         for bound in captures:
             if isinstance(bound.capture.reduce, Keep):
                 size = _BYTES[self.shape.dtype if bound.capture.dtype == "model" else bound.capture.dtype]
                 width = sum(self._kept_width(bound.capture, layer) for layer in bound.layers)
-                total += (len(bound.selector.prompt) + may_make) * width * size
+                keys = length if bound.capture.site == "pattern" else 1
+                total += (len(bound.selector.prompt) + may_make) * width * size * keys
         if total > free:
             raise self._lacks(
                 f"captures of up to {total:,} bytes",

@@ -6,7 +6,7 @@ Axes: T flat tokens of two rows, D a site's width, V vocabulary. Errors are rela
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -160,6 +160,22 @@ def sums(rows: Rows, layers: int) -> dict[int, float]:
         errors[layer] = worst(
             relative(rows["resid_mid", layer], middle), relative(rows["resid_post", layer], total)
         )
+    return errors
+
+
+def patterns(rows: Sequence[Rows], layers: int) -> dict[int, float]:
+    """`pattern @ v` against `z`, row by row of the batch, and no row of attention above 1 in sum.
+
+    Rows are `[n, heads, …]`, a token's keys those of its row of the batch.
+    """
+    errors = dict.fromkeys(range(layers), 0.0)
+    for row in rows:
+        for layer in range(layers):
+            pattern_nHL, v_LKd = row["pattern", layer].double(), row["v", layer].double()
+            v_LHd = v_LKd.repeat_interleave(pattern_nHL.shape[1] // v_LKd.shape[1], dim=1)
+            z_nHd = torch.einsum("nhl,lhd->nhd", pattern_nHL, v_LHd)
+            above = float((pattern_nHL.sum(dim=-1) - 1.0).clamp_min(0.0).amax())
+            errors[layer] = worst(errors[layer], relative(row["z", layer], z_nHd), above)
     return errors
 
 

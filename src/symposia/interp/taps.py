@@ -11,6 +11,7 @@ from symposia.core.capture import Site
 from symposia.core.value import Value
 
 BLOCK_SITES: tuple[Site, ...] = ("resid_pre", "z", "attn_out", "resid_mid", "mlp_out", "resid_post")
+WITHIN: tuple[Site, ...] = ("q", "k", "v", "pattern")  # of attention: read only
 LAYERLESS: tuple[Site, ...] = ("final", "logits")
 
 
@@ -65,13 +66,25 @@ class SiteMap(Value, frozen=True, kw_only=True):
 
     def heads_at(self, site: Site, layer: int | None) -> int:
         """Into how many heads a token's numbers fall there; 0 where there are none."""
-        return self.heads[layer].query if site == "z" and layer is not None else 0
+        if layer is None or not self.heads:
+            return 0
+        match site:
+            case "z" | "q" | "pattern":
+                return self.heads[layer].query
+            case "k" | "v":
+                return self.heads[layer].key
+        return 0
 
     def width_at(self, site: Site, layer: int | None) -> int:
-        """Numbers a token has there: what a vector for that place must have. At `z`, heads side by side."""
+        """Numbers a token has there: what a vector for that place must have.
+
+        Where there are heads, they lie side by side; at `pattern` it is the numbers for each key.
+        """
         if site == "logits":
             return self.vocabulary
         heads = self.heads_at(site, layer)
+        if site == "pattern":
+            return heads
         return heads * self.heads[layer].size if heads and layer is not None else self.width
 
 
