@@ -226,7 +226,7 @@ def refusals(engine):
         (Add(vector="sha256:nobody", layers=one), VectorNotFound, "nobody"),
         (Add(vector=v, layers=(4,)), SiteUnsupported, "layer 4.*expected 0..3"),
         (Add(vector=v, layers=(-1,)), InvalidInput, r"layers\[0\]"),
-        (Add(vector=v, layers=one, site="resid_mid"), SiteUnsupported, "resid_mid.*resid_pre, resid_post"),
+        (Add(vector=v, layers=one, site="router"), SiteUnsupported, "router.*resid_pre, z"),
         (Add(vector=v, layers=one, unit="calibrated"), UnsupportedRequest, "symposia vector calibrate"),
         (Add(vector=bare.digest, layers=one, unit="reference"), UnsupportedRequest, "symposia vector fit"),
         (
@@ -246,7 +246,7 @@ def refusals(engine):
     ]
     captures = [
         (Capture(layers=(7,)), SiteUnsupported, "expected 0..3"),
-        (Capture(site="z", layers=one), SiteUnsupported, "site z.*resid_post"),
+        (Capture(site="router", layers=one), SiteUnsupported, "site router.*resid_post"),
         (Capture(), InvalidIntervention, "needs layers"),
         (Capture(layers=one, reduce=Project("sha256:x")), VectorNotFound, "sha256:x"),
         (Capture(layers=one, reduce=Project(v, "probability")), UnsupportedRequest, "probability"),

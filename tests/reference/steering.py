@@ -18,18 +18,21 @@ from tests.reference.families import exact
 
 
 def random_vector(
-    engine: Engine, seed: int, layers: Sequence[int] = (0, 1, 2, 3), rank: int = 1
+    engine: Engine,
+    seed: int,
+    layers: Sequence[int] = (0, 1, 2, 3),
+    rank: int = 1,
+    *,
+    site: str = "resid_post",
 ) -> SteeringVector:
-    """Random directions, known to the engine's library."""
-    shape = engine.shape
+    """Random directions as wide as the site, known to the engine's library."""
+    shape, width = engine.shape, engine.site_map.width_at(site, 0)
     generator = torch.Generator().manual_seed(seed)
     directions = {}
     for layer in layers:
-        rows = torch.linalg.qr(torch.randn(shape.width, rank, generator=generator).double()).Q.T.float()
+        rows = torch.linalg.qr(torch.randn(width, rank, generator=generator).double()).Q.T.float()
         directions[layer] = rows[0] if rank == 1 else rows
-    fitted = FittedOn(
-        name=shape.name, digest=shape.digest, type=shape.type, layers=shape.layers, width=shape.width
-    )
+    fitted = FittedOn(name=shape.name, digest=shape.digest, type=shape.type, layers=shape.layers, width=width)
     notes = {str(layer): LayerNotes(fitted_norm=3.0 + layer, reference_norm=10.0 + layer) for layer in layers}
     header = Header(
         name=f"random {seed}",
@@ -72,7 +75,10 @@ def edited(h: torch.Tensor, edit: Intervention, vector: SteeringVector, layer: i
 
 @torch.no_grad()
 def hooked(model: PreTrainedModel, ids: list[int], edits) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
-    """Logits `[n, V]` and residuals after each block `[n, D]`, with `edits` = [(edit, vector, positions)] applied."""
+    """Logits `[n, V]` and residuals after each block `[n, D]`, with `edits` = [(edit, vector, positions)] applied.
+
+    Sites: `resid_pre`, `z`, `resid_post`.
+    """
     blocks = model.model.layers
     after: dict[int, torch.Tensor] = {}
 
@@ -101,6 +107,11 @@ def hooked(model: PreTrainedModel, ids: list[int], edits) -> tuple[torch.Tensor,
 
             def before(_, args, layer=layer):
                 return (write(args[0], "resid_pre", layer), *args[1:])
+
+            def inside(_, args, layer=layer):
+                return (write(args[0], "z", layer),)
+
+            stack.callback(block.self_attn.o_proj.register_forward_pre_hook(inside).remove)
 
             def behind(_, __, output, layer=layer):
                 after[layer] = write(first(output), "resid_post", layer)

@@ -10,6 +10,8 @@ from . import flags
 from .chat import ChatOptions, chat
 from .demo import DemoOptions, demo
 from .doctor import DoctorOptions, doctor
+from .lens import CheckOptions
+from .lens import check as check_lens
 from .models import ListOptions, ModelOptions, check, list_models, show
 from .run import RunOptions, run
 from .schema import SchemaOptions, schema
@@ -52,6 +54,9 @@ flags.add(models, "list", ListOptions, list_models)
 flags.add(models, "show", ModelOptions, show)
 flags.add(models, "check", ModelOptions, check)
 app.add_typer(models, name="models")
+lens = typer.Typer(no_args_is_help=True, help="Looking inside a local model.")
+flags.add(lens, "check", CheckOptions, check_lens)
+app.add_typer(lens, name="lens")
 flags.add(app, "schema", SchemaOptions, schema)
 flags.add(app, "doctor", DoctorOptions, doctor)
 

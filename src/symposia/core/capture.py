@@ -48,7 +48,9 @@ class Project(Value, frozen=True, tag_field="reduce", tag="project"):
 class Capture(Value, frozen=True, kw_only=True):
     """Read `site` at `layers` (block indexes; `final` and `logits` take none) where `where` selects.
 
-    `at`: before or after the interventions at that site. `heads` narrows `z`, `q`, `k`, `v` and `pattern`.
+    `at`: before or after the interventions at that site. `heads` narrows `z`, `q`, `k`, `v` and `pattern`,
+    whose rows are kept as [heads, size], the chosen heads in the order given. A row of `pattern` is [heads, keys]: a
+    number for each position up to the last one captured, 0 past the row's own.
     """
 
     site: Site = "resid_post"

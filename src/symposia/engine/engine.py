@@ -14,6 +14,7 @@ from symposia.core.errors import ArchitectureNotUnderstood, UnknownModel
 from symposia.core.models import resolve
 from symposia.core.request import Completion, Delta, ModelCard, Prompt, Request
 from symposia.interp.acts.memory import ActivationStore
+from symposia.interp.check import Check
 from symposia.interp.library import Library
 from symposia.interp.taps import ModelShape, SiteMap
 
@@ -102,6 +103,11 @@ class Engine:
     def site_map(self) -> SiteMap:
         """Where it can be written and read."""
         return self._model.sites
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The self-tests at load; none with `white_box=False`."""
+        return self._model.checks
 
     @property
     def runner(self) -> tuple[str, str]:

@@ -8,14 +8,17 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from symposia.core.capture import Site
 from symposia.core.errors import ArchitectureNotUnderstood, BackendError
 from symposia.core.request import Feature, ModelCard
 from symposia.interp.anatomy import Parts, dissect
-from symposia.interp.taps import BLOCK_SITES, LAYERLESS, ModelShape, SiteMap
+from symposia.interp.check import Check, SelfTestsFailed, supported, unread
+from symposia.interp.taps import BLOCK_SITES, LAYERLESS, WITHIN, ModelShape, SiteMap
 
 from .loading import Loaded
 from .options import EngineOptions
 from .runner.choice import choose
+from .selftest import Subject, self_test
 from .template import ChatTemplate
 
 _FEATURES: frozenset[Feature] = frozenset(
@@ -42,7 +45,10 @@ _STANDARD = frozenset({"full_attention", "sliding_attention"})
 
 
 class Model:
-    """Everything fixed about one loaded model. `ArchitectureNotUnderstood`: it would run wrongly."""
+    """Everything fixed about one loaded model; `checks` are the self-tests its sites passed or not.
+
+    `ArchitectureNotUnderstood`: it would run wrongly.
+    """
 
     def __init__(self, loaded: Loaded, template: ChatTemplate, options: EngineOptions) -> None:
         config = loaded.config
@@ -52,7 +58,10 @@ class Model:
         self.parts: Parts | None = None
         if options.white_box:
             softcap = config.to_dict().get("final_logit_softcapping")
-            self.parts = dissect(loaded.model, config.model_type, config.num_hidden_layers, softcap)
+            try:
+                self.parts = dissect(loaded.model, config.model_type, config.num_hidden_layers, softcap)
+            except ArchitectureNotUnderstood as error:
+                raise SelfTestsFailed(str(error), unread(str(error))) from error
         self.window = _window(config)
         self.ends = _end_tokens(loaded, template)
         self.specials = _special_tokens(self.tokenizer) | self.ends
@@ -71,14 +80,36 @@ class Model:
             dtype=str(loaded.dtype).removeprefix("torch."),
         )
 
-    @property
-    def sites(self) -> SiteMap:
-        """What can be written and read."""
-        inside = self.parts is not None
+        self.sites = self._all_sites()
+        self.checks: tuple[Check, ...] = ()
+        if self.parts is not None:
+            self.checks = self_test(self._subject(self.parts, options.block))
+            self.sites = supported(self.sites, self.checks)
+
+    def _subject(self, parts: Parts, size: int) -> Subject:
+        return Subject(
+            loaded=self.loaded,
+            parts=parts,
+            runner=self.runner,
+            runner_name=self.choice.name,
+            shape=self.shape,
+            sites=self.sites,
+            blocks=self.blocks,
+            size=size,
+            window=self.window,
+        )
+
+    def _all_sites(self) -> SiteMap:
+        layers = tuple(range(self.shape.layers))
+        supported: dict[Site, tuple[int, ...]] = {}
+        if self.parts is not None:
+            supported = {**dict.fromkeys((*BLOCK_SITES, *WITHIN), layers), **dict.fromkeys(LAYERLESS, ())}
         return SiteMap(
-            writable=BLOCK_SITES if inside else (),
-            readable=(*BLOCK_SITES, *LAYERLESS) if inside else (),
+            supported=supported,
             layers=self.shape.layers,
+            width=self.shape.width,
+            vocabulary=self.shape.vocabulary,
+            heads=self.parts.heads if self.parts else (),
         )
 
     def card(self, name: str) -> ModelCard:

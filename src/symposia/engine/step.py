@@ -59,7 +59,7 @@ class Stepper:
             self.pool, max_rows=options.max_rows, max_tokens=options.max_tokens, reuse=options.reuse
         )
         dtype = logprobs.work_dtype(model.loaded.dtype)
-        self.bank = Bank(model.shape.width, dtype, model.loaded.device)
+        self.bank = Bank(model.sites.widest, dtype, model.loaded.device)
         self.ledger = Ledger(model.loaded.device)
         self.healthy = True
         self._jobs: dict[Sequence, Job] = {}

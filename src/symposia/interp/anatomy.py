@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from symposia.core.errors import ArchitectureNotUnderstood
+
+from .taps import Heads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +19,11 @@ class Anatomy:
     blocks: str = "model.layers"
     norm: str = "model.norm"
     head: str = "lm_head"
-    attn_out: str = "self_attn"  # within a block: whose output is added to the residual
+    attention: str = "self_attn"  # within a block
+    z: str = "self_attn.o_proj"  # whose input is all heads side by side
+    attn_out: str = "self_attn"  # whose output is added to the residual
     mid: str = "post_attention_layernorm"  # whose input is the residual between attention and MLP
+    mlp: str = "mlp"
     mlp_out: str = "mlp"
 
 
@@ -41,9 +47,21 @@ class Parts:
     norm: nn.Module
     head: nn.Module
     softcap: float | None
+    heads: tuple[Heads, ...]
+    z: tuple[nn.Module, ...]
     attn_out: tuple[nn.Module, ...]
     mid: tuple[nn.Module, ...]
     mlp_out: tuple[nn.Module, ...]
+    attention_path: tuple[tuple[nn.Module, ...], ...]  # by layer, from `z` to `attn_out`
+    mlp_path: tuple[tuple[nn.Module, ...], ...]  # from `resid_mid` to `mlp_out`
+
+    def attention_term(self, layer: int, z_NX: Tensor) -> Tensor:
+        """What attention adds to the residual, from all heads side by side."""
+        return _through(self.attention_path[layer], z_NX)
+
+    def mlp_term(self, layer: int, mid_ND: Tensor) -> Tensor:
+        """What the MLP adds to the residual that it reads."""
+        return _through(self.mlp_path[layer], mid_ND)
 
     def norm_and_unembed(self, hidden_ND: Tensor) -> Tensor:
         """`logits_NV` of rows that leave the last block."""
@@ -66,9 +84,13 @@ def dissect(model: nn.Module, model_type: str, layers: int, softcap: float | Non
             model.get_submodule(anatomy.norm),
             model.get_submodule(anatomy.head),
             softcap,
+            tuple(_heads(block, anatomy) for block in blocks),
+            tuple(block.get_submodule(anatomy.z) for block in blocks),
             tuple(block.get_submodule(anatomy.attn_out) for block in blocks),
             tuple(block.get_submodule(anatomy.mid) for block in blocks),
             tuple(block.get_submodule(anatomy.mlp_out) for block in blocks),
+            tuple(_path(block, anatomy.z, anatomy.attn_out, skip=anatomy.attention) for block in blocks),
+            tuple(_path(block, anatomy.mid, anatomy.mlp, anatomy.mlp_out) for block in blocks),
         )
     except AttributeError as error:
         raise ArchitectureNotUnderstood(
@@ -77,3 +99,28 @@ def dissect(model: nn.Module, model_type: str, layers: int, softcap: float | Non
     if len(blocks) != layers:
         raise ArchitectureNotUnderstood(f"{anatomy.blocks}: expected {layers} blocks; got {len(blocks)}")
     return parts
+
+
+def _heads(block: nn.Module, anatomy: Anatomy) -> Heads:
+    """As the block's own modules have it; nothing is derived from the residual's width."""
+    attention: Any = block.get_submodule(anatomy.attention)
+    out: Any = block.get_submodule(anatomy.z)
+    query, rest = divmod(int(out.in_features), int(attention.head_dim))
+    if rest or query % int(attention.num_key_value_groups):
+        raise ArchitectureNotUnderstood(
+            f"{anatomy.z}: expected heads of {attention.head_dim} in groups of {attention.num_key_value_groups}; "
+            f"got an input of {out.in_features}"
+        )
+    return Heads(query=query, key=query // int(attention.num_key_value_groups), size=int(attention.head_dim))
+
+
+def _path(block: nn.Module, *names: str, skip: str = "") -> tuple[nn.Module, ...]:
+    """Modules that one number after the other passes, each once."""
+    return tuple(block.get_submodule(name) for name in dict.fromkeys(names) if name != skip)
+
+
+def _through(path: tuple[nn.Module, ...], x_NX: Tensor) -> Tensor:
+    x_1NX = x_NX[None]
+    for module in path:
+        x_1NX = module(x_1NX)
+    return x_1NX[0]

@@ -19,7 +19,8 @@ from symposia.core.errors import InterventionNotApplied
 from .bank import Bank, Ledger
 from .ops import ablated
 from .plan import Ablated, Added, BoundCapture, Element, Point, RowPlan
-from .reads import Reads
+from .reads import Reads, by_head
+from .taps import WITHIN
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
@@ -83,16 +84,25 @@ class StepWork:
             if not row.plan.idle:
                 self._plan_writes(row)
                 self._plan_reads(row)
+        self._within = {layer for site, layer in self._sites if site in WITHIN}
 
     @property
     def points(self) -> frozenset[Point]:
         """Sites and layers that must be visited."""
         return frozenset(self._sites)
 
+    def within(self, layer: int) -> bool:
+        """Whether something is wanted within a layer's attention."""
+        return layer in self._within
+
     @property
     def logit_tokens(self) -> list[int]:
         """Flat tokens whose logits a capture wants."""
-        site = self._sites.get(("logits", None))
+        return self.tokens_at(("logits", None))
+
+    def tokens_at(self, point: Point) -> list[int]:
+        """Flat tokens that a capture wants at a site that is computed on demand."""
+        site = self._sites.get(point)
         return sorted({t for read in site.reads for t in read.tokens}) if site else []
 
     def visit(self, point: Point, hidden_TD: Tensor) -> Tensor:
@@ -117,14 +127,18 @@ class StepWork:
 
     def visit_logits(self, tokens: list[int], logits_NV: Tensor) -> None:
         """Hand over logits of some flat tokens; captures pick theirs."""
-        site = self._sites.get(("logits", None))
+        self.visit_rows(("logits", None), tokens, logits_NV)
+
+    def visit_rows(self, point: Point, tokens: list[int], rows: Tensor) -> None:
+        """Hand over what was computed for some flat tokens, `[N, ...]`; captures pick theirs."""
+        site = self._sites.get(point)
         if site is None:
             return
-        self._visited.add(("logits", None))
+        self._visited.add(point)
         row_of = {token: i for i, token in enumerate(tokens)}
         for read in site.reads:
             read.tokens = [row_of[t] for t in read.tokens]
-        _copy_out(site.reads, None, logits_NV)
+        _copy_out(site.reads, None, rows)
 
     def _plan_writes(self, row: RowStep) -> None:
         for point in row.plan.write_points:
@@ -172,7 +186,7 @@ class StepWork:
         return hidden_TD.index_copy(0, index_W, h_WD.to(hidden_TD.dtype))
 
     def _advance(self, step: _Pass, h_WD: Tensor) -> Tensor:
-        rows_KD = self._bank.rows_KD
+        rows_KD = self._bank.rows(h_WD.shape[1])
         real = [(w, added) for w, added in step.adds if not added.zero]
         out_WD = h_WD.clone()
         if real:
@@ -192,7 +206,7 @@ class StepWork:
         norm_W, delta_W = was_WD.norm(dim=1), (is_WD - was_WD).norm(dim=1)
         if step.add_stats:
             at = [w for w, _, _ in step.add_stats]
-            units_ND = self._bank.rows_KD[[unit for _, unit, _ in step.add_stats]]
+            units_ND = self._bank.rows(was_WD.shape[1])[[unit for _, unit, _ in step.add_stats]]
             before_N, after_N = (was_WD[at] * units_ND).sum(dim=1), (is_WD[at] * units_ND).sum(dim=1)
             entries = torch.stack([norm_W[at], delta_W[at], before_N, after_N], dim=1)
             self._ledger.add([slot for _, _, slot in step.add_stats], entries)
@@ -214,17 +228,21 @@ def _copy_out(reads: list[_Read], at: str | None, hidden_TD: Tensor) -> None:
         if at is not None and read.bound.capture.at != at:
             continue
         rows_ND = hidden_TD[torch.tensor(read.tokens, device=hidden_TD.device)]  # an owned copy
+        if read.bound.capture.site == "pattern":
+            rows_ND = rows_ND[..., : max(read.positions) + 1]  # no key after the last row's own
         read.buffer.append(read.positions, _reduced(read, rows_ND))
 
 
 def _reduced(read: _Read, rows_ND: Tensor) -> Tensor:
-    match read.bound.capture.reduce:
+    bound = read.bound
+    match bound.capture.reduce:
         case Keep() | Pool():
-            wanted = _DTYPES.get(read.bound.capture.dtype)
-            return rows_ND if wanted is None else rows_ND.to(wanted)
+            wanted = _DTYPES.get(bound.capture.dtype)
+            kept = by_head(rows_ND, bound.heads.get(read.layer, 0), bound.capture.heads)
+            return kept if wanted is None else kept.to(wanted)
         case project:
             assert read.layer is not None
             work_ND = rows_ND if rows_ND.dtype == torch.float64 else rows_ND.float()
-            unit_D = read.bound.vector[read.layer].to(work_ND)
+            unit_D = bound.vector[read.layer].to(work_ND)
             s_N = work_ND @ unit_D
             return s_N / work_ND.norm(dim=1).clamp_min(1e-12) if project.measure == "cosine" else s_N

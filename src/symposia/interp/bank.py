@@ -17,7 +17,10 @@ COUNT, NORM, DELTA, BEFORE, AFTER = range(5)
 
 
 class Bank:
-    """`rows_KD` in the working dtype. Row 0 is zero and never given away; a row lives while somebody holds it."""
+    """`rows_KD` in the working dtype, D the widest site's; shorter vectors are followed by zeros.
+
+    Row 0 is zero and never given away; a row lives while somebody holds it.
+    """
 
     def __init__(self, width: int, dtype: torch.dtype, device: torch.device, rows: int = 64) -> None:
         self.rows_KD = torch.zeros(rows, width, dtype=dtype, device=device)
@@ -29,12 +32,18 @@ class Bank:
     def __len__(self) -> int:
         return len(self._held)
 
+    def rows(self, width: int) -> Tensor:
+        """All rows as a site of this width has them."""
+        return self.rows_KD[:, :width]
+
     def hold(self, key: object, make: Callable[[], Tensor]) -> int:
         """The row of `key`, made on first use; give it back with `drop`."""
         row = self._index.get(key)
         if row is None:
             row = self._take()
-            self.rows_KD[row] = make().to(self.rows_KD)
+            made_D = make().to(self.rows_KD)
+            self.rows_KD[row] = 0
+            self.rows_KD[row, : len(made_D)] = made_D
             self._index[key], self._key[row] = row, key
         self._held[row] = self._held.get(row, 0) + 1
         return row

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from symposia.core.capture import Capture, Keep, Project
+from symposia.core.capture import Capture, Keep, Project, Site
 from symposia.core.errors import InvalidIntervention, SiteUnsupported, UnsupportedRequest
 from symposia.core.intervention import Ablate, Add, Intervention
 from symposia.core.receipt import History
@@ -59,7 +59,7 @@ class Binder:
         own = history_positions(scene) if wish.history != "scoped" else frozenset()
         bounds += [self._bound(i, scene, wish.following, own) for i in wish.interventions]
         captures = [self._capture(c, scene, wish.following) for c in wish.captures]
-        self._check_bytes(captures, wish.may_make, free_bytes)
+        self._check_bytes(captures, wish.may_make, len(scene.token_ids) + wish.may_make, free_bytes)
         return RowPlan(bounds, captures, len(scene.token_ids))
 
     def _check_edit(self, edit: Intervention) -> None:
@@ -74,7 +74,7 @@ class Binder:
             raise self._lacks(f"op={type(edit).__name__.lower()}", "this engine has add and ablate")
         if edit.site not in self.sites.writable:
             raise self._no_site(edit.site, self.sites.writable, "written")
-        self._check_layers(edit.layers)
+        self._check_layers(edit.site, edit.layers)
 
     def _check_capture(self, capture: Capture) -> None:
         if capture.site not in self.sites.readable:
@@ -86,11 +86,21 @@ class Binder:
         if isinstance(capture.reduce, Project):
             if capture.site in LAYERLESS:
                 raise self._lacks(f"project at {capture.site}", "project at resid_pre or resid_post")
+            if capture.site == "pattern":
+                raise self._lacks("project at pattern", "its rows have a number per key; keep or pool them")
+            if capture.heads:
+                raise self._lacks("heads with project", "give a vector that is zero at the other heads")
             if capture.reduce.measure == "probability":
                 raise self._lacks("measure=probability", "probe files are not read yet; use projection")
-        self._check_layers(capture.layers)
+        self._check_layers(capture.site, capture.layers)
+        for layer in capture.layers:
+            known = self.sites.heads_at(capture.site, layer)
+            if strange := [head for head in capture.heads if head >= known]:
+                raise InvalidIntervention(
+                    f"{capture.site} {layer}: expected heads 0..{known - 1}; got {strange}"
+                )
 
-    def _check_layers(self, layers: Sequence[int]) -> None:
+    def _check_layers(self, site: Site, layers: Sequence[int]) -> None:
         for layer in layers:
             if not 0 <= layer < self.shape.layers:
                 raise SiteUnsupported(
@@ -100,14 +110,27 @@ class Binder:
                     why=f"expected 0..{self.shape.layers - 1}",
                     way_out="layers are block indexes, the first is 0",
                 )
+            if layer not in self.sites.supported[site]:
+                raise SiteUnsupported(
+                    endpoint="engine",
+                    model=self.shape.name,
+                    feature=f"site {site} at layer {layer}",
+                    why="its self-test at load did not pass",
+                    way_out=f"see `symposia lens check`; layers that passed: {self.sites.supported[site]}",
+                )
 
-    def _vector(self, name: str, *, foreign: bool) -> SteeringVector:
+    def _vector(self, name: str, site: Site, layers: Sequence[int], *, foreign: bool) -> SteeringVector:
         vector = self.library.require(name, self.shape.name)
         fitted = vector.header.model
-        if fitted.width != self.shape.width:
-            raise InvalidIntervention(
-                f"vector {vector.header.name!r} has width {fitted.width}; {self.shape.name} has {self.shape.width}"
-            )
+        for layer in layers or vector.layers:
+            self._check_layers(site, (layer,))
+            if fitted.width != (width := self.sites.width_at(site, layer)):
+                heads = self.sites.heads_at(site, layer)
+                by = f" ({heads} heads of {width // heads}, side by side)" if heads else ""
+                raise InvalidIntervention(
+                    f"vector {vector.header.name!r} has width {fitted.width}; {site} {layer} of {self.shape.name} "
+                    f"has {width}{by}; fit it on that site"
+                )
         if fitted.digest != self.shape.digest and not foreign:
             raise self._lacks(
                 f"vector {vector.header.name}",
@@ -123,9 +146,8 @@ class Binder:
         self, edit: Intervention, *, prompt: frozenset[int], follow: Selector | None, past_turn: int | None
     ) -> Bound:
         assert isinstance(edit, Add | Ablate)
-        vector = self._vector(edit.vector, foreign=edit.foreign)
+        vector = self._vector(edit.vector, edit.site, edit.layers, foreign=edit.foreign)
         layers = edit.layers or vector.layers
-        self._check_layers(layers)
         blind = self.shape.layers - 1 if edit.site == "resid_post" else None
         return Bound(
             intervention=edit,
@@ -159,8 +181,9 @@ class Binder:
         selector = Selector(capture.where, scene, following)
         layers: tuple[int | None, ...] = capture.layers or (None,)
         if not isinstance(capture.reduce, Project):
-            return BoundCapture(capture=capture, layers=layers, selector=selector)
-        vector = self._vector(capture.reduce.vector, foreign=False)
+            heads = {layer: self.sites.heads_at(capture.site, layer) for layer in layers}
+            return BoundCapture(capture=capture, layers=layers, selector=selector, heads=heads)
+        vector = self._vector(capture.reduce.vector, capture.site, capture.layers, foreign=False)
         for layer in capture.layers:
             if layer not in vector.directions or vector.directions[layer].dim() != 1:
                 raise InvalidIntervention(
@@ -175,18 +198,23 @@ class Binder:
             capture=capture, layers=layers, selector=selector, vector=vector.directions, source=vector
         )
 
-    def _check_bytes(self, captures: Sequence[BoundCapture], may_make: int, free: int) -> None:
+    def _check_bytes(self, captures: Sequence[BoundCapture], may_make: int, length: int, free: int) -> None:
         total = 0
         for bound in captures:
             if isinstance(bound.capture.reduce, Keep):
                 size = _BYTES[self.shape.dtype if bound.capture.dtype == "model" else bound.capture.dtype]
-                width = self.shape.vocabulary if bound.capture.site == "logits" else self.shape.width
-                total += (len(bound.selector.prompt) + may_make) * width * size * len(bound.layers)
+                width = sum(self._kept_width(bound.capture, layer) for layer in bound.layers)
+                keys = length if bound.capture.site == "pattern" else 1
+                total += (len(bound.selector.prompt) + may_make) * width * size * keys
         if total > free:
             raise self._lacks(
                 f"captures of up to {total:,} bytes",
                 f"the activation store has {free:,} free; narrow them or drop records",
             )
+
+    def _kept_width(self, capture: Capture, layer: int | None) -> int:
+        width, heads = self.sites.width_at(capture.site, layer), self.sites.heads_at(capture.site, layer)
+        return width // heads * len(capture.heads) if heads and capture.heads else width
 
     def _no_site(self, site: str, known: Sequence[str], done: str) -> SiteUnsupported:
         return SiteUnsupported(

@@ -86,7 +86,7 @@ async def fit(
     found = diagnosis(notes, len(checked))
     header = Header(
         name=name,
-        model=_fitted_on(shape),
+        model=_fitted_on(shape, next(iter(directions.values())).shape[-1]),
         template=shape.template,
         tokenizer=shape.tokenizer,
         dtype=shape.dtype,
@@ -131,7 +131,7 @@ class _Reader:
         async with self._gate:
             done = [item async for item in self._backend.generate(request) if isinstance(item, Completion)]
         refs = done[0].activations
-        rows = {ref.layer: self._store.at(ref).double() for ref in refs if ref.layer is not None}
+        rows = {ref.layer: self._store.at(ref).double().flatten(1) for ref in refs if ref.layer is not None}
         self._store.drop(refs)
         if not rows:
             raise InvalidInput(
@@ -157,7 +157,5 @@ class _Reader:
                 return rows_ND.amax(dim=0)
 
 
-def _fitted_on(shape: ModelShape) -> FittedOn:
-    return FittedOn(
-        name=shape.name, digest=shape.digest, type=shape.type, layers=shape.layers, width=shape.width
-    )
+def _fitted_on(shape: ModelShape, width: int) -> FittedOn:
+    return FittedOn(name=shape.name, digest=shape.digest, type=shape.type, layers=shape.layers, width=width)

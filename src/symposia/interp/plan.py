@@ -45,13 +45,17 @@ class Bound:
 
 @dataclass(frozen=True, kw_only=True)
 class BoundCapture:
-    """A capture tied to this model; `vector` holds the unit rows by layer of a `Project`."""
+    """A capture tied to this model; `vector` holds the unit rows by layer of a `Project`.
+
+    `heads` are how many heads a row falls into at each layer, 0 where it is kept flat.
+    """
 
     capture: Capture
     layers: tuple[int | None, ...]
     selector: Selector
     vector: dict[int, Tensor] = field(default_factory=dict)
     source: SteeringVector | None = None
+    heads: dict[int | None, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -177,7 +181,7 @@ class RowPlan:
         units = {term.source: term.unit_D for term in adds}
         row_D = torch.zeros_like(bank.rows_KD[0])
         for source, coefficient in sorted(total.items()):
-            row_D += coefficient * units[source].to(row_D)
+            row_D[: len(units[source])] += coefficient * units[source].to(row_D)
         return self._hold(bank, ("sum", tuple(sorted(total.items()))), row_D)
 
     def _hold(self, bank: Bank, key: object, row_D: Tensor) -> int:

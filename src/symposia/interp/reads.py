@@ -6,9 +6,11 @@ Axes: N rows, D residual width (or vocabulary).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from symposia.core.positions import runs
 from symposia.core.span import Span
@@ -36,10 +38,22 @@ class Reads:
             self._rows.pop()
 
     def cut(self, stop: int) -> tuple[list[int], Tensor]:
-        """Positions below `stop` and their rows `[N, ...]`."""
+        """Positions below `stop` and their rows `[N, ...]`, shorter ones (attention, over fewer keys) padded by 0."""
         kept = sum(p < stop for p in self._positions)
-        rows_ND = torch.cat(self._rows) if self._rows else torch.empty(0)
+        starts = accumulate(map(len, self._rows), initial=0)
+        within = [rows for start, rows in zip(starts, self._rows, strict=False) if start < kept]
+        longest = max((rows.shape[-1] for rows in within if rows.dim() > 1), default=0)
+        even = [x if x.dim() == 1 else pad(x, (0, longest - x.shape[-1])) for x in within]
+        rows_ND = torch.cat(even) if even else torch.empty(0)
         return self._positions[:kept], rows_ND[:kept]
+
+
+def by_head(rows_NX: Tensor, heads: int, chosen: Sequence[int]) -> Tensor:
+    """`[N, heads, size]`, or of the chosen heads in their order; the rows as they are where heads is 0."""
+    if not heads:
+        return rows_NX
+    rows_NHd = rows_NX.view(len(rows_NX), heads, -1)
+    return rows_NHd[:, list(chosen)] if chosen else rows_NHd
 
 
 def pool(

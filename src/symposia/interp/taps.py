@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from symposia.core.capture import Site
 from symposia.core.value import Value
 
-BLOCK_SITES: tuple[Site, ...] = ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
+BLOCK_SITES: tuple[Site, ...] = ("resid_pre", "z", "attn_out", "resid_mid", "mlp_out", "resid_post")
+WITHIN: tuple[Site, ...] = ("q", "k", "v", "pattern")  # of attention: read only
 LAYERLESS: tuple[Site, ...] = ("final", "logits")
 
 
@@ -28,12 +29,63 @@ class ModelShape(Value, frozen=True, kw_only=True):
     dtype: str
 
 
-class SiteMap(Value, frozen=True, kw_only=True):
-    """Where the model can be written and read. Layers of block sites are `0..layers-1`."""
+class Heads(Value, frozen=True, kw_only=True):
+    """One layer's attention: `query` heads and `key` heads of `size` numbers each."""
 
-    writable: tuple[Site, ...]
-    readable: tuple[Site, ...]
+    query: int
+    key: int
+    size: int
+
+
+class SiteMap(Value, frozen=True, kw_only=True):
+    """Where the model can be written and read: `supported` layers by site, `()` for those that take none.
+
+    `width` is the residual's; `heads` are read layer by layer.
+    """
+
+    supported: dict[Site, tuple[int, ...]]
     layers: int
+    width: int
+    vocabulary: int
+    heads: tuple[Heads, ...]
+
+    @property
+    def writable(self) -> tuple[Site, ...]:
+        """Sites that interventions may name."""
+        return tuple(site for site in self.supported if site in BLOCK_SITES)
+
+    @property
+    def readable(self) -> tuple[Site, ...]:
+        """Sites that captures may name."""
+        return tuple(self.supported)
+
+    @property
+    def widest(self) -> int:
+        """Numbers of the widest place that can be written."""
+        return max([self.width, *(self.width_at("z", layer) for layer in self.supported.get("z", ()))])
+
+    def heads_at(self, site: Site, layer: int | None) -> int:
+        """Into how many heads a token's numbers fall there; 0 where there are none."""
+        if layer is None or not self.heads:
+            return 0
+        match site:
+            case "z" | "q" | "pattern":
+                return self.heads[layer].query
+            case "k" | "v":
+                return self.heads[layer].key
+        return 0
+
+    def width_at(self, site: Site, layer: int | None) -> int:
+        """Numbers a token has there: what a vector for that place must have.
+
+        Where there are heads, they lie side by side; at `pattern` it is the numbers for each key.
+        """
+        if site == "logits":
+            return self.vocabulary
+        heads = self.heads_at(site, layer)
+        if site == "pattern":
+            return heads
+        return heads * self.heads[layer].size if heads and layer is not None else self.width
 
 
 class WhiteBox(Protocol):

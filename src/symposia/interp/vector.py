@@ -32,7 +32,7 @@ class UnreadableVector(SymposiaError):
 
 
 class FittedOn(Value, frozen=True, kw_only=True):
-    """The model whose activations the vector was read from."""
+    """The model whose activations the vector was read from; `width` is that of the site read."""
 
     name: str
     digest: str

@@ -10,15 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from symposia.engine.blocks import Copy
 
 from . import Batch, RowView
-
-NAME = "symposia_paged"
-KEYWORD = "symposia_step"
 
 
 class KvStore:
@@ -114,28 +111,6 @@ class Step:
         key_L = torch.arange(len(chunk.slots_L), device=self._device)
         seen_nL = key_L[None] <= query_n[:, None]
         return seen_nL if window is None else seen_nL & (key_L[None] > query_n[:, None] - window)
-
-
-def paged_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,  # noqa: ARG001  transformers' signature; ours is in the step
-    scaling: float | None = None,
-    sliding_window: int | None = None,
-    softcap: float | None = None,
-    **kwargs: object,
-) -> tuple[Tensor, None]:
-    """The function registered with transformers: `[1, H, T, d]` in, `[1, T, H, d]` out. Writes K/V, then attends."""
-    step = kwargs[KEYWORD]
-    assert isinstance(step, Step)
-    layer = module.layer_idx
-    assert isinstance(layer, int)
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    view = View(scale, sliding_window, softcap)
-    rows = (x[0].transpose(0, 1) for x in (query, key, value))
-    return attend(step, layer, *rows, view=view)[None], None
 
 
 @dataclass(frozen=True)

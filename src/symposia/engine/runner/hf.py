@@ -17,9 +17,11 @@ from symposia.engine.blocks import Copy
 from symposia.interp.anatomy import Parts
 from symposia.interp.apply import StepWork
 from symposia.interp.plan import Point
+from symposia.interp.taps import WITHIN
 
 from . import Batch
-from .attention import KEYWORD, NAME, KvStore, Step, paged_attention
+from .attention import KvStore, Step
+from .inside import KEYWORD, NAME, WORK, paged_attention
 
 _SMALL = 50_000_000  # parameters
 
@@ -60,7 +62,7 @@ class HfRunner:
                 position_ids=torch.tensor([batch.positions], device=self._device),
                 use_cache=False,
                 logits_to_keep=torch.tensor(keep, dtype=torch.long, device=self._device),
-                **{KEYWORD: Step(batch, self._store, self._device)},
+                **{KEYWORD: Step(batch, self._store, self._device), WORK: work},
             ).logits[0]
         work.visit_logits(keep, logits_NV)
         if keep == batch.wanted:
@@ -71,7 +73,7 @@ class HfRunner:
     @contextmanager
     def _tap(self, point: Point, work: StepWork) -> Iterator[None]:
         """One site's hook, for as long as the context lasts."""
-        if point[0] == "logits":
+        if point[0] == "logits" or point[0] in WITHIN:  # passed by the forward and by our attention
             yield
             return
         handle = self._hook(point, work)
@@ -107,6 +109,8 @@ class HfRunner:
         match site:
             case "resid_pre":
                 return self._parts.blocks[layer].register_forward_pre_hook(before)
+            case "z":
+                return self._parts.z[layer].register_forward_pre_hook(before)
             case "attn_out":
                 return self._parts.attn_out[layer].register_forward_hook(after)
             case "resid_mid":

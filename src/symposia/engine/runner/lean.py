@@ -21,9 +21,10 @@ from symposia.engine.projections import Packer
 from symposia.interp.apply import StepWork
 
 from . import Batch
-from .attention import KvStore, Step, View, attend
+from .attention import KvStore, Step, View
 from .family import FAMILIES, Family
 from .hf import is_small, single_threaded
+from .inside import attend_openly
 from .lean_parts import Operator, Rope, activation, gate_kind, joined, norm, norm_scale, rotated
 
 
@@ -110,7 +111,8 @@ class LeanRunner:
             hidden_TD = self._embed(torch.tensor(batch.token_ids, device=self._device))
             for layer, block in enumerate(self._blocks):
                 hidden_TD = work.visit(("resid_pre", layer), hidden_TD)
-                term_TD = self._attention(block, layer, hidden_TD, step, ropes[block.rope])
+                z_TX = self._attention(layer, hidden_TD, step, work, ropes[block.rope])
+                term_TD = _term(block, work.visit(("z", layer), z_TX))
                 hidden_TD = hidden_TD + work.visit(("attn_out", layer), term_TD)
                 hidden_TD = work.visit(("resid_mid", layer), hidden_TD)
                 term_TD = work.visit(("mlp_out", layer), _mlp(block, hidden_TD))
@@ -173,10 +175,10 @@ class LeanRunner:
         )
 
     def _attention(
-        self, block: _Block, layer: int, hidden_TD: Tensor, step: Step, rope: tuple[Tensor, Tensor]
+        self, layer: int, hidden_TD: Tensor, step: Step, work: StepWork, rope: tuple[Tensor, Tensor]
     ) -> Tensor:
-        """The term that attention adds to the residual."""
-        heads, kv_heads, size = self._heads, self._kv_heads, self._size
+        """What all heads found, side by side."""
+        block, heads, kv_heads, size = self._blocks[layer], self._heads, self._kv_heads, self._size
         x_TD = hidden_TD if block.pre_attention is None else block.pre_attention(hidden_TD)
         qkv_TX = block.qkv(x_TD)
         tokens = len(qkv_TX)
@@ -190,10 +192,8 @@ class LeanRunner:
             k_TKd = block.k_norm(k_TX.reshape(split)).view(tokens, kv_heads, size)
             turned_THd = rotated(torch.cat([q_THd, k_TKd], dim=1), *rope)
         value_TKd = qkv_TX.view(tokens, -1, size)[:, heads + kv_heads :]
-        query_THd, key_TKd = turned_THd[:, :heads], turned_THd[:, heads:]
-        out_TX = attend(step, layer, query_THd, key_TKd, value_TKd, view=block.view).view(tokens, -1)
-        term_TD = block.out(out_TX)
-        return term_TD if block.post_attention is None else block.post_attention(term_TD)
+        qkv = (turned_THd[:, :heads], turned_THd[:, heads:], value_TKd)
+        return attend_openly(step, work, layer, qkv, block.view).view(tokens, -1)
 
     def _logits(self, batch: Batch, work: StepWork, hidden_TD: Tensor) -> Tensor:
         keep = sorted({*batch.wanted, *work.logit_tokens})
@@ -209,6 +209,12 @@ class LeanRunner:
             return logits_NV
         row_of = {token: row for row, token in enumerate(keep)}
         return logits_NV[[row_of[token] for token in batch.wanted]]
+
+
+def _term(block: _Block, z_TX: Tensor) -> Tensor:
+    """The term that attention adds to the residual."""
+    term_TD = block.out(z_TX)
+    return term_TD if block.post_attention is None else block.post_attention(term_TD)
 
 
 def _mlp(block: _Block, hidden_TD: Tensor) -> Tensor:
