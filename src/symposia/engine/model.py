@@ -91,7 +91,7 @@ class Model:
             loaded=self.loaded,
             parts=parts,
             runner=self.runner,
-            runner_name=self.choice.name,
+            runner_name=f"{self.choice.name}, {self.choice.reason}",
             shape=self.shape,
             sites=self.sites,
             blocks=self.blocks,

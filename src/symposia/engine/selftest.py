@@ -48,7 +48,10 @@ _ATTENTION: tuple[Site, ...] = (*WITHIN, "z", "router")
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What is tested: a runner of a loaded model, `blocks` of `size` positions free for it."""
+    """What is tested: a runner of a loaded model, `blocks` of `size` positions free for it.
+
+    `runner_name` tells apart all ways of running the same weights.
+    """
 
     loaded: Loaded
     parts: Parts
