@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+import torch
 
 from symposia.core.capture import Capture
 from symposia.core.errors import ArchitectureNotUnderstood, SiteUnsupported
@@ -162,3 +163,15 @@ def test_checks_are_plain_values():
     with engine_of("llama", "float32") as engine:
         checks = engine.checks
     assert msgspec.json.decode(msgspec.json.encode(checks), type=tuple[check.Check, ...]) == checks
+
+
+def test_experts_must_be_those_of_the_largest_logits():
+    """One token whose second expert is not its second largest: the share of such tokens is the error."""
+    logits = torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0]])
+    weights = torch.tensor([[0.7, 0.0, 0.3], [0.0, 0.8, 0.2]])
+    rows = {("router", 1): torch.stack([logits, weights], dim=1)}
+    assert check.routers(rows) == {1: 0.0}
+    rows["router", 1][0, 1] = torch.tensor([0.7, 0.3, 0.0])
+    assert check.routers(rows) == {1: 0.5}
+    rows["router", 1][0, 1] = 0.0
+    assert check.routers(rows) == {1: 0.5}

@@ -44,6 +44,19 @@ FAMILIES: dict[str, dict[str, object]] = {
     "olmo2": {},
 }
 
+_FEW_EXPERTS = {"num_experts_per_tok": 2}
+EXPERTS: dict[str, dict[str, object]] = {  # on the hf runner only
+    "qwen3_moe": {
+        **_FEW_EXPERTS,
+        "num_experts": 6,
+        "moe_intermediate_size": 32,
+        "head_dim": 24,
+        "mlp_only_layers": [2],
+        "norm_topk_prob": True,
+    },
+    "mixtral": {**_FEW_EXPERTS, "num_local_experts": 4},
+}
+
 
 @cache
 def tokenizer() -> PreTrainedTokenizerBase:
@@ -57,9 +70,14 @@ def build(family: str, dtype: str = "float64") -> PreTrainedModel:
 @cache
 def _build(family: str, dtype: str) -> PreTrainedModel:
     torch.manual_seed(0)
-    config = AutoConfig.for_model(family, vocab_size=len(tokenizer()), **{**_COMMON, **FAMILIES[family]})
+    config = AutoConfig.for_model(
+        family, vocab_size=len(tokenizer()), **{**_COMMON, **{**FAMILIES, **EXPERTS}[family]}
+    )
     config.eos_token_id = config.bos_token_id = None
-    return AutoModelForCausalLM.from_config(config).to(getattr(torch, dtype)).eval()
+    model = AutoModelForCausalLM.from_config(config).to(getattr(torch, dtype)).eval()
+    if family in EXPERTS:
+        model.config._experts_implementation = "eager"  # torch's grouped product knows no float64
+    return model
 
 
 def _exact_attention(module, query, key, value, attention_mask, scaling=None, softcap=None, **kwargs):

@@ -50,7 +50,8 @@ class Capture(Value, frozen=True, kw_only=True):
 
     `at`: before or after the interventions at that site. `heads` narrows `z`, `q`, `k`, `v` and `pattern`,
     whose rows are kept as [heads, size], the chosen heads in the order given. A row of `pattern` is [heads, keys]: a
-    number for each position up to the last one captured, 0 past the row's own.
+    number for each position up to the last one captured, 0 past the row's own. A row of `router` is [2, experts]:
+    raw logits, then the weights the model gave, 0 for experts it did not choose.
     """
 
     site: Site = "resid_post"

@@ -91,7 +91,7 @@ class Model:
             loaded=self.loaded,
             parts=parts,
             runner=self.runner,
-            runner_name=self.choice.name,
+            runner_name=f"{self.choice.name}, {self.choice.reason}",
             shape=self.shape,
             sites=self.sites,
             blocks=self.blocks,
@@ -104,12 +104,15 @@ class Model:
         supported: dict[Site, tuple[int, ...]] = {}
         if self.parts is not None:
             supported = {**dict.fromkeys((*BLOCK_SITES, *WITHIN), layers), **dict.fromkeys(LAYERLESS, ())}
+            if routed := tuple(i for i, n in enumerate(self.parts.experts) if n):
+                supported["router"] = routed
         return SiteMap(
             supported=supported,
             layers=self.shape.layers,
             width=self.shape.width,
             vocabulary=self.shape.vocabulary,
             heads=self.parts.heads if self.parts else (),
+            experts=self.parts.experts if self.parts else (),
         )
 
     def card(self, name: str) -> ModelCard:

@@ -42,13 +42,16 @@ from .runner.hf import is_small, single_threaded
 _ROWS = (24, 17)
 _SHARE = 0.25  # of a row's own length: far above the bars, and harmless through many layers
 _UNLIMITED = 1 << 62
-_LACKS = {"router": "no experts that are read here"}
-_ATTENTION: tuple[Site, ...] = (*WITHIN, "z")
+_LACKS = {"router": "no experts here"}
+_ATTENTION: tuple[Site, ...] = (*WITHIN, "z", "router")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What is tested: a runner of a loaded model, `blocks` of `size` positions free for it."""
+    """What is tested: a runner of a loaded model, `blocks` of `size` positions free for it.
+
+    `runner_name` tells apart all ways of running the same weights.
+    """
 
     loaded: Loaded
     parts: Parts
@@ -145,12 +148,7 @@ class _SelfTest:
         steered = self._forward(scale=_SHARE, at=at, reads=True)
         return (
             *self._as_built(clean),
-            *check.judged(
-                "pattern",
-                check.patterns(self._attention(), self._layers),
-                self._bar,
-                "z is not the values weighed by the pattern",
-            ),
+            *self._within(),
             *self._as_written(clean, neutral, steered, at),
             *check.whole(
                 "decode",
@@ -160,14 +158,18 @@ class _SelfTest:
             ),
         )
 
-    def _attention(self) -> Sequence[Rows]:
-        """What is within attention, of each row; by itself, since a runner may take another way past these sites."""
+    def _within(self) -> tuple[Check, ...]:
+        """What is within attention and the MLP; a forward of its own, since a runner may go another way past it."""
         plans = [self._plan(row, (), _ATTENTION) for row in (0, 1)]
         n, m = self._lengths
         self._pass([RowStep(plans[0], 0, n, 0, 0), RowStep(plans[1], 0, m, n, 0)])
         seen = [_caught([plan], "after") for plan in plans]
         self._close(plans)
-        return seen
+        patterns, routers = check.patterns(seen, self._layers), check.routers(seen[0])
+        return (
+            *check.judged("pattern", patterns, self._bar, "z is not the values weighed by the pattern"),
+            *check.judged("router", routers, 0.0, "the experts chosen are not those of the largest logits"),
+        )
 
     def _as_built(self, clean: _Seen) -> tuple[Check, ...]:
         """What one forward without writing shows."""
@@ -258,12 +260,15 @@ class _SelfTest:
             specials=frozenset(),
             find=lambda _: (),
         )
-        layers = tuple(range(self._layers))
+        known = self._of.sites.supported
         ats = ("before", "after") if edits else ("after",)
         captures = tuple(
-            Capture(site=site, layers=layers, where=everything(), at="before" if at == "before" else "after")
+            Capture(
+                site=site, layers=known[site], where=everything(), at="before" if at == "before" else "after"
+            )
             for at in ats
             for site in reads
+            if site in known
         )
         wish = Wish(
             interventions=edits, captures=captures, history="scoped", past=(), following=None, may_make=0

@@ -24,6 +24,7 @@ class Anatomy:
     attn_out: str = "self_attn"  # whose output is added to the residual
     mid: str = "post_attention_layernorm"  # whose input is the residual between attention and MLP
     mlp: str = "mlp"
+    router: str | None = None  # gives (logits, weights, ids) of experts; layers without one have a plain MLP
     mlp_out: str = "mlp"
 
 
@@ -36,6 +37,7 @@ ANATOMIES: dict[str, Anatomy] = {
     **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "phi3", "smollm3"), _SEQUENTIAL),
     **dict.fromkeys(("gemma2", "gemma3_text"), _SANDWICH),
     "olmo2": _POST_NORMED,
+    **dict.fromkeys(("qwen3_moe", "mixtral"), Anatomy(router="mlp.gate")),
 }
 
 
@@ -52,8 +54,14 @@ class Parts:
     attn_out: tuple[nn.Module, ...]
     mid: tuple[nn.Module, ...]
     mlp_out: tuple[nn.Module, ...]
+    router: tuple[nn.Module | None, ...]
     attention_path: tuple[tuple[nn.Module, ...], ...]  # by layer, from `z` to `attn_out`
     mlp_path: tuple[tuple[nn.Module, ...], ...]  # from `resid_mid` to `mlp_out`
+
+    @property
+    def experts(self) -> tuple[int, ...]:
+        """How many experts each layer chooses from; 0 where it does not."""
+        return tuple(0 if router is None else int(_attributes(router).num_experts) for router in self.router)
 
     def attention_term(self, layer: int, z_NX: Tensor) -> Tensor:
         """What attention adds to the residual, from all heads side by side."""
@@ -89,6 +97,7 @@ def dissect(model: nn.Module, model_type: str, layers: int, softcap: float | Non
             tuple(block.get_submodule(anatomy.attn_out) for block in blocks),
             tuple(block.get_submodule(anatomy.mid) for block in blocks),
             tuple(block.get_submodule(anatomy.mlp_out) for block in blocks),
+            tuple(_router(block, anatomy) for block in blocks),
             tuple(_path(block, anatomy.z, anatomy.attn_out, skip=anatomy.attention) for block in blocks),
             tuple(_path(block, anatomy.mid, anatomy.mlp, anatomy.mlp_out) for block in blocks),
         )
@@ -124,3 +133,15 @@ def _through(path: tuple[nn.Module, ...], x_NX: Tensor) -> Tensor:
     for module in path:
         x_1NX = module(x_1NX)
     return x_1NX[0]
+
+
+def _router(block: nn.Module, anatomy: Anatomy) -> nn.Module | None:
+    if anatomy.router is None:
+        return None
+    names = {name for name, _ in block.named_modules()}
+    return block.get_submodule(anatomy.router) if anatomy.router in names else None
+
+
+def _attributes(module: nn.Module) -> Any:
+    """A module whose own attributes torch's types do not know."""
+    return module

@@ -86,8 +86,8 @@ class Binder:
         if isinstance(capture.reduce, Project):
             if capture.site in LAYERLESS:
                 raise self._lacks(f"project at {capture.site}", "project at resid_pre or resid_post")
-            if capture.site == "pattern":
-                raise self._lacks("project at pattern", "its rows have a number per key; keep or pool them")
+            if capture.site in ("pattern", "router"):
+                raise self._lacks(f"project at {capture.site}", "keep or pool its rows")
             if capture.heads:
                 raise self._lacks("heads with project", "give a vector that is zero at the other heads")
             if capture.reduce.measure == "probability":
@@ -115,7 +115,7 @@ class Binder:
                     endpoint="engine",
                     model=self.shape.name,
                     feature=f"site {site} at layer {layer}",
-                    why="its self-test at load did not pass",
+                    why="the layer has none, or its self-test at load did not pass",
                     way_out=f"see `symposia lens check`; layers that passed: {self.sites.supported[site]}",
                 )
 
@@ -214,6 +214,8 @@ class Binder:
 
     def _kept_width(self, capture: Capture, layer: int | None) -> int:
         width, heads = self.sites.width_at(capture.site, layer), self.sites.heads_at(capture.site, layer)
+        if capture.site == "router":
+            return 2 * width
         return width // heads * len(capture.heads) if heads and capture.heads else width
 
     def _no_site(self, site: str, known: Sequence[str], done: str) -> SiteUnsupported:

@@ -179,6 +179,19 @@ def patterns(rows: Sequence[Rows], layers: int) -> dict[int, float]:
     return errors
 
 
+def routers(rows: Rows) -> dict[int, float]:
+    """Share of tokens whose chosen experts are not those of the largest logits, by layer that has experts."""
+    errors = {}
+    for (site, layer), rows_T2E in rows.items():
+        if site == "router":
+            logits_TE, weights_TE = rows_T2E.double().unbind(dim=1)
+            least_T = logits_TE.masked_fill(weights_TE == 0, math.inf).amin(dim=1)
+            most_T = logits_TE.masked_fill(weights_TE != 0, -math.inf).amax(dim=1)
+            bad_T = (least_T < most_T) | (weights_TE != 0).logical_not().all(dim=1)
+            errors[layer] = float(bad_T.double().mean()) if logits_TE.isfinite().all() else math.nan
+    return errors
+
+
 def effects(written: Written, layers: int) -> dict[int, float]:
     """What was captured after a write against what was there before and the addition; elsewhere nothing moves."""
     errors = dict.fromkeys(range(layers), 0.0)

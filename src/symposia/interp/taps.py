@@ -40,7 +40,7 @@ class Heads(Value, frozen=True, kw_only=True):
 class SiteMap(Value, frozen=True, kw_only=True):
     """Where the model can be written and read: `supported` layers by site, `()` for those that take none.
 
-    `width` is the residual's; `heads` are read layer by layer.
+    `width` is the residual's; `heads` and `experts` (0: none) are read layer by layer.
     """
 
     supported: dict[Site, tuple[int, ...]]
@@ -48,6 +48,7 @@ class SiteMap(Value, frozen=True, kw_only=True):
     width: int
     vocabulary: int
     heads: tuple[Heads, ...]
+    experts: tuple[int, ...] = ()
 
     @property
     def writable(self) -> tuple[Site, ...]:
@@ -82,6 +83,8 @@ class SiteMap(Value, frozen=True, kw_only=True):
         """
         if site == "logits":
             return self.vocabulary
+        if site == "router" and layer is not None:
+            return self.experts[layer]
         heads = self.heads_at(site, layer)
         if site == "pattern":
             return heads

@@ -76,7 +76,7 @@ class HfRunner:
         if point[0] == "logits" or point[0] in WITHIN:  # passed by the forward and by our attention
             yield
             return
-        handle = self._hook(point, work)
+        handle = self._router_hook(point, work) if point[0] == "router" else self._hook(point, work)
         try:
             yield
         finally:
@@ -119,6 +119,19 @@ class HfRunner:
                 return self._parts.mlp_out[layer].register_forward_hook(after)
             case _:
                 return self._parts.blocks[layer].register_forward_hook(after)
+
+    def _router_hook(self, point: Point, work: StepWork) -> RemovableHandle:
+        def chosen(_: nn.Module, __: tuple[Tensor, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+            """Logits in expert order, then the weight of each expert; of those not chosen 0."""
+            logits_TE, weights_Tk, ids_Tk = output
+            weights_TE = torch.zeros_like(logits_TE).scatter(1, ids_Tk, weights_Tk.to(logits_TE))
+            work.visit(point, torch.stack([logits_TE, weights_TE], dim=1))
+
+        assert self._parts is not None
+        assert point[1] is not None
+        router = self._parts.router[point[1]]
+        assert router is not None
+        return router.register_forward_hook(chosen)
 
 
 def is_small(model: PreTrainedModel) -> bool:
