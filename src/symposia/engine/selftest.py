@@ -127,7 +127,9 @@ class _SelfTest:
         if min(self._lengths) < 4:
             reason = f"{self._of.blocks * self._of.size} positions of K/V hold no two rows of 4"
             return tuple(check.absent(name, reason) for name in check.ALL)
-        with self._of.loaded.lock, torch.no_grad(), single_threaded(is_small(self._of.loaded.model)):
+        loaded = self._of.loaded
+        quiet = single_threaded(is_small(loaded.model))
+        with loaded.lock, loaded.projections.whole(), torch.no_grad(), quiet:
             try:
                 found = self._checks()
             except (

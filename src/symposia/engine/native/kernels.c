@@ -270,6 +270,7 @@ static int64_t even(int64_t n) { return n + (n & 1); }
 
 /* One panel of outputs for all rows. `x` has `even(in)` numbers a row in bf16, `in` in fp32. */
 static void panel_of(const Linear *linear, int64_t index, const void *x, float *y, int64_t tokens, int half) {
+    if (tokens == 0) return; /* a step may want no logits */
     int64_t in = half ? even(linear->in) : linear->in, first = index * PANEL;
     int64_t wide = linear->out - first < PANEL ? linear->out - first : PANEL;
     size_t item = half ? sizeof(bf16) : sizeof(float);
