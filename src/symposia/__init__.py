@@ -13,7 +13,6 @@ _HOME = {
     "Conversation": "symposia.facade",
     "Participant": "symposia.core.profile",
     "Profile": "symposia.core.profile",
-    "Reading": "symposia.interp.vector",
     "Sampling": "symposia.core.profile",
     "Scenario": "symposia.talk.scenario",
     "Scripted": "symposia.backends",
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from .facade import Conversation as Conversation
     from .facade import activations as activations
     from .facade import fit as fit
-    from .interp.vector import Reading as Reading
     from .talk.scenario import Scenario as Scenario
 
 

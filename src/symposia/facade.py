@@ -16,6 +16,7 @@ from symposia.core.capture import ActivationRef
 from symposia.core.errors import InvalidInput, UnknownModel
 from symposia.core.intervention import Ablate, Add
 from symposia.core.models import canonical
+from symposia.core.positions import Positions
 from symposia.core.profile import Participant
 from symposia.core.request import Backend
 from symposia.talk import portal
@@ -132,10 +133,12 @@ def fit(
     model: str,
     *,
     name: str = "direction",
-    read: Reading | None = None,
+    read: Reading | Positions | None = None,
 ) -> Direction:
     """A direction from contrast pairs (a JSONL file or values) by difference of means, at every layer.
 
+    `read`: how the activations are read, or only where: by default over the words of the answer; `answer_start()`
+    where it is about to begin, for pairs that differ in what the speaker is told.
     Raises `InvalidInput` for fewer than 8 pairs, repeated ids, or a pair of identical texts.
     """
     from symposia.interp.contrast import load_pairs
@@ -143,11 +146,10 @@ def fit(
     from symposia.interp.vector import Reading
 
     engine = engines().engine(model)
+    reading = Reading(where=read) if isinstance(read, Positions) else read or Reading()
     loaded = load_pairs(pairs) if isinstance(pairs, str | Path) else tuple(pairs)
     made = portal.call(
-        fit_pairs(
-            loaded, backend=engine, inside=engine, store=engine.store, read=read or Reading(), name=name
-        )
+        fit_pairs(loaded, backend=engine, inside=engine, store=engine.store, read=reading, name=name)
     )
     return Direction(made.vector, made.diagnosis)
 

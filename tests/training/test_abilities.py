@@ -61,7 +61,7 @@ def test_it_calls_the_calculator(subject: Subject) -> None:
 def test_a_fitted_direction_moves_its_attribute(subject: Subject, attribute: str) -> None:
     """From rare to common between minus and plus the recorded dose, while the text stays plausible."""
     layer, dose = shipped.recorded().steering[attribute]
-    low, top, _, ratio, _ = steer.steering(subject, attribute, pairs=48, count=32, layer=layer, dose=dose)
+    low, top, _, ratio, _ = steer.steering(subject, attribute, pairs=400, count=32, layer=layer, dose=dose)
     assert low.value <= 0.3, low
     assert top.value >= 0.7, top
     assert ratio.value <= 2.3, ratio

@@ -16,7 +16,7 @@ def settings(directory: Path, *, threads: int = 2) -> dict[str, tuple[int, float
     """The best block and dose for every attribute that is steered, by search."""
     torch.set_num_threads(threads)
     subject = Subject(directory)
-    return {attribute: steer.find(subject, attribute, pairs=100, trial=24) for attribute in steer.POLES}
+    return {attribute: steer.find(subject, attribute, pairs=1000, trial=32) for attribute in steer.POLES}
 
 
 def abilities(directory: Path, steered: Settings, *, quick: bool, threads: int = 2) -> Iterator[Row]:
@@ -42,5 +42,5 @@ def abilities(directory: Path, steered: Settings, *, quick: bool, threads: int =
         yield from rows()
     for attribute, (layer, dose) in steered.items():
         yield from steer.steering(
-            subject, attribute, pairs=size(200), count=size(120), layer=layer, dose=dose
+            subject, attribute, pairs=size(1000), count=size(120), layer=layer, dose=dose
         )

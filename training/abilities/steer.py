@@ -1,8 +1,8 @@
 """DiffMean steering: one direction per attribute and block, dose and response, random directions beside it.
 
 Read where the reply is about to begin, between two system texts that state opposite poles. Written as
-h' = h + c * (mean of high - mean of low), at the output of one block and every position whose logits make a
-token of the reply. c = 1 is one class gap.
+h' = h + c * (mean of high - mean of low), at the output of one block and the positions whose logits make the first
+`OPENING` tokens of the reply, which then goes on as it began. c = 1 is one class gap.
 """
 
 import itertools
@@ -25,7 +25,8 @@ POLES = {
     "verbosity": ("short", "long"),
     "distress": ("0", "3"),
 }
-DOSES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.5, 2.0)
+OPENING = 24
+DOSES = (0.4, 0.5, 0.65, 0.8, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0)
 _SEED = 3_600_000_000
 
 
@@ -55,9 +56,14 @@ def directions(subject: Subject, attribute: str, pairs: int) -> Tensor:
 def respond(
     subject: Subject, attribute: str, prompts: Sequence[Prompt], layer: int, push: Tensor, dose: float
 ) -> Response:
-    """One reply per prompt at T = 0.8 with `dose * push` added at `layer`, scored unsteered."""
+    """One reply per prompt at T = 0.8 with `dose * push` added at `layer` as it begins, scored unsteered."""
+    made = 0
 
     def add(hidden: Tensor) -> Tensor:
+        nonlocal made
+        made = 1 if hidden.size(1) > 1 else made + 1  # a prompt, or one more token
+        if made > OPENING:
+            return hidden
         last = torch.zeros_like(hidden)
         last[:, -1] = dose * push
         return hidden + last
@@ -83,8 +89,10 @@ def find(subject: Subject, attribute: str, *, pairs: int, trial: int) -> tuple[i
     best = (-math.inf, 0, DOSES[0])
     for layer in range(len(subject.blocks) - 1):
         for dose in DOSES:
-            low = respond(subject, attribute, prompts, layer, push[layer], -dose)
             top = respond(subject, attribute, prompts, layer, push[layer], dose)
+            if top.rate < 0.5 and top.nats - plain.nats < math.log(2):
+                continue  # too little yet
+            low = respond(subject, attribute, prompts, layer, push[layer], -dose)
             cost = max(low.nats, top.nats, plain.nats) - plain.nats
             merit = min(0.9, top.rate) - max(0.1, low.rate) - 0.25 * max(0.0, cost - 0.3)
             best = max(best, (merit, layer, dose))

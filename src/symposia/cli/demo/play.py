@@ -82,7 +82,6 @@ def play(asked: DemoOptions, world: World) -> int:
     """Play it and print it."""
     from symposia.facade import Conversation, engines, fit
     from symposia.interp.contrast import load_pairs
-    from symposia.interp.vector import Reading
 
     here = files(__package__)
     with as_file(here.joinpath("demo.yaml")) as scenario:
@@ -90,7 +89,7 @@ def play(asked: DemoOptions, world: World) -> int:
     world.err.line(f"loading {MODEL}, fitting a direction from cold to warm on the examples …", "dim")
     with as_file(here.joinpath("warm_cold.jsonl")) as file:
         pairs = load_pairs(file)
-    fitted = fit(pairs, MODEL, name="warmth", read=Reading(where=answer_start()))
+    fitted = fit(pairs, MODEL, name="warmth", read=answer_start())
     words = fit(unframed(pairs), MODEL, name="warmth of words")
     plain = Conversation(scenario=setting.scenario, backend=backend_for(setting))
     gauge = Gauge(engines().engine(MODEL), words.vector, words.layer)
