@@ -159,12 +159,13 @@ def test_lesser_processors_compute_the_same(flags, dtype, tmp_path):
 @pytest.mark.parametrize(("out", "inner"), SHAPES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_linear_layer_of_any_shape(out, inner, dtype):
-    """Odd widths, any number of rows; and packing loses nothing."""
+    """Odd widths, any number of rows, none too; and packing loses nothing."""
     generator = torch.Generator().manual_seed(out)
     weight_OI = torch.randn(out, inner, generator=generator).to(dtype)
     bias_O = torch.randn(out, generator=generator).to(dtype)
     packed = PackedLinear(HERE, weight_OI, bias_O)
     assert torch.equal(packed.weight(), weight_OI)
+    assert packed(torch.zeros(0, inner, dtype=dtype)).shape == (0, out)
     for rows in (1, 2, 8, 13, 40):
         x_TI = torch.randn(rows, inner, generator=generator).to(dtype)
         expected = x_TI.double() @ weight_OI.double().T + bias_O.double()

@@ -307,6 +307,7 @@ static void panel_of(const Linear *linear, int64_t index, const void *x, float *
 /* y_TO = x_TI W^T + b. `halved` is room for x in bf16, unused in fp32. */
 static void apply(const Linear *linear, const float *x, float *y, int64_t tokens, const Model *model, bf16 *halved) {
     const void *from = x;
+    if (!tokens) return; /* a read wants no logits */
     if (model->half) {
         int64_t in = even(linear->in);
         for (int64_t t = 0; t < tokens; t++) {
