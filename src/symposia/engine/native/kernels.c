@@ -270,7 +270,6 @@ static int64_t even(int64_t n) { return n + (n & 1); }
 
 /* One panel of outputs for all rows. `x` has `even(in)` numbers a row in bf16, `in` in fp32. */
 static void panel_of(const Linear *linear, int64_t index, const void *x, float *y, int64_t tokens, int half) {
-    if (tokens == 0) return; /* a step may want no logits */
     int64_t in = half ? even(linear->in) : linear->in, first = index * PANEL;
     int64_t wide = linear->out - first < PANEL ? linear->out - first : PANEL;
     size_t item = half ? sizeof(bf16) : sizeof(float);
@@ -308,6 +307,7 @@ static void panel_of(const Linear *linear, int64_t index, const void *x, float *
 /* y_TO = x_TI W^T + b. `halved` is room for x in bf16, unused in fp32. */
 static void apply(const Linear *linear, const float *x, float *y, int64_t tokens, const Model *model, bf16 *halved) {
     const void *from = x;
+    if (!tokens) return; /* a read wants no logits */
     if (model->half) {
         int64_t in = even(linear->in);
         for (int64_t t = 0; t < tokens; t++) {
