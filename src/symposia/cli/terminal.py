@@ -16,12 +16,12 @@ _LIGHT_BACKGROUNDS = ("7", "15")
 
 
 class Terminal:
-    """`tty`: a person looks at it. `quiet` swallows everything but `always`."""
+    """`tty`: a person looks at it, or FORCE_COLOR says so. `quiet` swallows everything but `always`."""
 
     def __init__(self, stream: TextIO, env: Mapping[str, str], *, quiet: bool = False) -> None:
         self._stream, self._env = stream, env
         self.quiet = quiet
-        self.tty = stream.isatty() and env.get("TERM") != "dumb"
+        self.tty = (stream.isatty() or bool(env.get("FORCE_COLOR"))) and env.get("TERM") != "dumb"
         self._console: Console | None = None
 
     @property

@@ -20,7 +20,7 @@ from symposia.core.receipt import Receipt
 from symposia.core.value import Value, canonical, short
 from symposia.talk import portal
 
-from .choose import SCALES, Chooser
+from .choose import SCALES, Chooser, begun
 from .columns import Cell, side_by_side
 from .measure import Gauge, Mean, exchanges, mean_of, unframed
 
@@ -94,9 +94,9 @@ def play(asked: DemoOptions, world: World) -> int:
     plain = Conversation(scenario=setting.scenario, backend=backend_for(setting))
     gauge = Gauge(engines().engine(MODEL), words.vector, words.layer)
     layer, scale = _chosen(asked, world, Chooser(plain, STEERED, fitted, gauge))
-    steered = plain.set(participants={STEERED: {"interventions": (fitted.add(scale, (layer,)),)}})
+    steered = plain.set(participants={STEERED: {"interventions": (begun(fitted, scale, layer),)}})
     world.err.line(f"playing both, and drawing {asked.samples} first lines at {len(DOSES)} doses …", "dim")
-    pushes = {scale * dose: fitted.add(scale * dose, (layer,)) for dose in DOSES}
+    pushes = {scale * dose: begun(fitted, scale * dose, layer) for dose in DOSES}
     played = portal.call(_play(plain, steered, pushes, asked.samples))
     if asked.out is not None:
         _keep(asked.out, fitted, plain, steered)
