@@ -33,9 +33,18 @@ _HOME = {
     "Sampling": "symposia.core.profile",
     "Scenario": "symposia.talk.scenario",
     "Scripted": "symposia.backends",
+    "Design": "symposia.interp.dose.values",
+    "Push": "symposia.interp.dose.values",
+    "ActivationQuery": "symposia.interp.acts.query",
+    "ActivationStore": "symposia.interp.acts.store",
+    "Groups": "symposia.interp.groups",
     "activations": "symposia.facade",
     "answer_start": "symposia.core.positions",
+    "calibrate": "symposia.facade",
+    "evaluate": "symposia.facade",
     "fit": "symposia.facade",
+    "load_direction": "symposia.facade",
+    "keeping": "symposia.facade",
 }
 __all__ = [  # noqa: PLE0604  the lazy names are the table above
     "__version__",
@@ -64,7 +73,16 @@ if TYPE_CHECKING:
     from .core.profile import Sampling as Sampling
     from .facade import Conversation as Conversation
     from .facade import activations as activations
+    from .facade import calibrate as calibrate
+    from .facade import evaluate as evaluate
     from .facade import fit as fit
+    from .facade import keeping as keeping
+    from .facade import load_direction as load_direction
+    from .interp.acts.query import ActivationQuery as ActivationQuery
+    from .interp.acts.store import ActivationStore as ActivationStore
+    from .interp.dose.values import Design as Design
+    from .interp.dose.values import Push as Push
+    from .interp.groups import Groups as Groups
     from .talk.scenario import Scenario as Scenario
 
 

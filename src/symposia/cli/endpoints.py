@@ -77,8 +77,11 @@ class ScriptedCode:
         return self._loaded[model]
 
 
-def backend_for(setting: Setting) -> Endpoints:
-    """The scenario's endpoints and the local engine behind one backend. Nothing is built before it is needed."""
+def backend_for(setting: Setting, store: Path | None = None) -> Endpoints:
+    """The scenario's endpoints and the local engine behind one backend. Nothing is built before it is needed.
+
+    `store` is a folder for what is captured.
+    """
     from symposia.facade import engines
 
     for vector in setting.vectors:
@@ -86,15 +89,15 @@ def backend_for(setting: Setting) -> Endpoints:
     declared: dict[str, Builder] = {
         name: partial(_built, name, kind) for name, kind in setting.endpoints.items()
     }
-    return backend_for_names({SCRIPTED: partial(ScriptedCode, setting.folder), **declared})
+    return backend_for_names({SCRIPTED: partial(ScriptedCode, setting.folder), **declared}, store)
 
 
-def backend_for_names(table: Mapping[str, Builder] | None = None) -> Endpoints:
+def backend_for_names(table: Mapping[str, Builder] | None = None, store: Path | None = None) -> Endpoints:
     """Declared endpoints, hosted ones that refuse, and the local engine for every other address."""
     from symposia.facade import backend_of
 
     hosted: dict[str, Builder] = {name: partial(Hosted, name) for name in HOSTED}
-    return backend_of({**hosted, **(table or {})})
+    return backend_of({**hosted, **(table or {})}, store)
 
 
 def _built(name: str, endpoint: Endpoint) -> Backend:

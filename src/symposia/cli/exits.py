@@ -20,7 +20,7 @@ from symposia.core.errors import (
     TurnFailed,
 )
 
-DONE, FAILED, BAD_INPUT, ENDPOINT, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
+DONE, FAILED, FINDINGS, BAD_INPUT, ENDPOINT, INTERRUPTED, TERMINATED = 0, 1, 1, 2, 3, 130, 143
 _THEIRS: frozenset[Cause] = frozenset(
     {
         "rate_limited",

@@ -7,15 +7,22 @@ from typing import Annotated
 
 import typer
 
-from . import flags
+from . import flags, inside
+from .acts import ActsOptions, acts
 from .chat import ChatOptions, chat
 from .demo import DemoOptions, demo
 from .doctor import DoctorOptions, doctor
+from .drift import DriftOptions, drift
 from .lens import CheckOptions
 from .lens import check as check_lens
 from .models import ListOptions, ModelOptions, check, list_models, show
 from .run import RunOptions, run
 from .schema import SchemaOptions, schema
+from .vector.calibrate import CalibrateOptions, calibrate
+from .vector.convert import ConvertOptions, convert
+from .vector.evaluate import EvaluateOptions, evaluate
+from .vector.fit import FitOptions, fit
+from .vector.inspect import InspectOptions, inspect
 from .view import ViewOptions, view
 
 app = typer.Typer(
@@ -57,7 +64,19 @@ flags.add(models, "check", ModelOptions, check)
 app.add_typer(models, name="models")
 lens = typer.Typer(no_args_is_help=True, help="Looking inside a local model.")
 flags.add(lens, "check", CheckOptions, check_lens)
+flags.add(lens, "drift", DriftOptions, drift)
+inside.register(lens)
+flags.add(lens, "acts", ActsOptions, acts)
 app.add_typer(lens, name="lens")
+vector = typer.Typer(
+    no_args_is_help=True, help="Steering vectors: fit, look into, exchange, calibrate, evaluate them."
+)
+flags.add(vector, "fit", FitOptions, fit)
+flags.add(vector, "inspect", InspectOptions, inspect)
+flags.add(vector, "convert", ConvertOptions, convert)
+flags.add(vector, "calibrate", CalibrateOptions, calibrate)
+flags.add(vector, "evaluate", EvaluateOptions, evaluate)
+app.add_typer(vector, name="vector")
 flags.add(app, "schema", SchemaOptions, schema)
 flags.add(app, "doctor", DoctorOptions, doctor)
 

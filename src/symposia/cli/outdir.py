@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from symposia.talk.conversation import Conversation
 
 CONVERSATION, TRANSCRIPT, EVENTS = "conversation.json", "transcript.md", "events.jsonl"
+ACTIVATIONS = "activations"  # a folder, where the scenario captures
 
 
 class Recorded(Value, frozen=True, kw_only=True):

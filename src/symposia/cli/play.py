@@ -22,7 +22,7 @@ from symposia.talk.stop import Turns, Until
 
 from .endpoints import backend_for
 from .exits import DONE, FAILED, terminable, undisturbed
-from .outdir import CONVERSATION, OutDir, check_same
+from .outdir import ACTIVATIONS, CONVERSATION, OutDir, check_same
 from .preflight import preflight
 from .progress import Progress
 from .report import Lines, report
@@ -41,7 +41,8 @@ def play(asked: RunOptions, world: World) -> int:
     setting = read_setting(asked.scenario, asked.settings, allow_code=asked.allow_code).expanded(asked.row)
     if asked.resume and asked.out is None:
         raise InvalidInput("--resume needs the folder to go on with: --out DIR")
-    conversation = _conversation(asked, setting, backend_for(setting), world)
+    kept = _kept(asked, setting)
+    conversation = _conversation(asked, setting, backend_for(setting, kept), world)
     if asked.dry_run:
         from .dry import dry_run
 
@@ -49,7 +50,24 @@ def play(asked: RunOptions, world: World) -> int:
     until = _until(asked, conversation.scenario)
     with terminable():
         cards = portal.call(preflight(conversation, conversation.session.backend))
-        return Run(asked, world, conversation, cards.values()).play(until)
+        with ExitStack() as stack:
+            if kept is not None:
+                from symposia.facade import engines_keeping
+
+                stack.enter_context(engines_keeping(kept).store)
+                stack.enter_context(conversation.capture(*setting.captures))
+            return Run(asked, world, conversation, cards.values()).play(until)
+
+
+def _kept(asked: RunOptions, setting: Setting) -> Path | None:
+    """Where captured rows go: into the run's folder."""
+    if not setting.captures or asked.dry_run:
+        return None
+    if asked.out is None:
+        raise InvalidInput(
+            "this scenario captures activations, which are kept in the run's folder: give --out DIR"
+        )
+    return asked.out / ACTIVATIONS
 
 
 class Run:

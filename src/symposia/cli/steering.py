@@ -23,10 +23,11 @@ def steering(text: str) -> Add:
         layers = tuple(int(place) for place in places.split(",") if place)
     except ValueError as error:
         raise InvalidInput(f"steer {text!r}: expected {_FORM}") from error
-    return Add(vector=_digest(vector), scale=amount, layers=layers)
+    return Add(vector=vector_digest(vector), scale=amount, layers=layers)
 
 
-def _digest(name: str) -> str:
+def vector_digest(name: str) -> str:
+    """The digest of a vector by digest, file or name; a file is loaded into the engine's library."""
     from symposia.facade import engines
 
     if is_digest(name):

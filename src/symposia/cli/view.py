@@ -12,7 +12,6 @@ from .world import World, guarded, this_world
 
 if TYPE_CHECKING:
     from symposia.core.transcript import Transcript
-    from symposia.talk.conversation import Conversation
 
 
 @dataclass(frozen=True)
@@ -42,17 +41,18 @@ def view(asked: ViewOptions) -> int:
 
 def _view(asked: ViewOptions, world: World) -> int:
     from symposia.core.errors import InvalidInput
-    from symposia.core.transcript import FORMAT
 
-    path = asked.file / "conversation.json" if asked.file.is_dir() else asked.file
-    only_transcript = _format(path) == FORMAT
+    from .stored import file_of, is_transcript, load
+
+    path = file_of(asked.file)
+    only_transcript = is_transcript(path)
     if only_transcript and (asked.as_ or asked.prompt):
         raise InvalidInput(f"{path} is a transcript, which has no participants; give a conversation.json")
     if only_transcript:
         from symposia.core.transcript import Transcript
 
         return _whole(Transcript.load(path), path, asked, world)
-    conversation = _load(path)
+    conversation = load(path)
     if asked.prompt is not None:
         from .spans import show_prompt
 
@@ -80,36 +80,3 @@ def _whole(transcript: Transcript, path: Path, asked: ViewOptions, world: World)
         return 0
     Screen(world.out, [m.author for m in transcript], numbered=True).begin(transcript)
     return 0
-
-
-def _load(path: Path) -> Conversation:
-    from functools import partial
-
-    from symposia.core.errors import UnknownModel
-    from symposia.core.models import resolve
-    from symposia.facade import Conversation
-
-    from .endpoints import Hosted, backend_for_names
-
-    elsewhere = []
-    for participant in Conversation.load(path).participants:
-        try:
-            resolve(participant.profile.model)
-        except UnknownModel:  # an endpoint of the scenario file, which a conversation does not hold
-            elsewhere.append(participant.profile.model.partition(":")[0])
-    table = {name: partial(Hosted, name) for name in elsewhere}
-    return Conversation.load(path, backend=backend_for_names(table))
-
-
-def _format(path: Path) -> str:
-    import msgspec
-
-    from symposia.core.errors import UnsupportedFormat
-
-    try:
-        head = msgspec.json.decode(path.read_bytes())
-    except msgspec.DecodeError as error:
-        raise UnsupportedFormat(
-            expected="a conversation or transcript", got=f"no JSON ({error})", path=str(path)
-        ) from error
-    return str(head.get("format", "")) if isinstance(head, dict) else ""

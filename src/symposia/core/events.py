@@ -108,6 +108,17 @@ class TurnTaken(Happening, frozen=True, kw_only=True):
     readouts: tuple[Readout, ...] = ()
 
 
+class DriftCrossed(Happening, frozen=True, kw_only=True):
+    """A turn went past a drift meter's limit, the speaker's turn before it being within. `z` in standard deviations."""
+
+    speaker: str
+    turn: int
+    name: str
+    vector: str
+    z: float
+    limit: float
+
+
 class TurnDenied(Happening, frozen=True, kw_only=True):
     """A turn ended in a control message."""
 
@@ -150,6 +161,7 @@ Event = (
     | SummaryMade
     | HookDecided
     | TurnTaken
+    | DriftCrossed
     | TurnDenied
     | TurnLost
     | ModelMoved

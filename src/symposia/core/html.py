@@ -10,7 +10,7 @@ from html import escape
 from .message import Message, Part, Provenance, Reasoning, Scores, Signal, Text, ToolCall, ToolResult
 from .palette import DARK, LIGHT, readable
 from .receipt import Receipt
-from .value import canonical
+from .value import canonical, short
 
 SHOWN = 200
 """Messages shown unfolded; beyond them the middle folds."""
@@ -106,19 +106,38 @@ def _steering(made: Provenance) -> str:
     asked = max(len(made.interventions), len(made.receipts))
     applied = sum(receipt.status == "applied" for receipt in made.receipts)
     if applied == asked:
-        return f"steered ({applied})"
+        return f"steered: {'; '.join(map(_in_short, made.receipts))}"
     others = sorted(
         {receipt.status.replace("_", " ") for receipt in made.receipts if receipt.status != "applied"}
     )
     return f"steering not applied: {asked - applied} of {asked} ({', '.join(others) or 'no receipt'})"
 
 
+def _in_short(receipt: Receipt) -> str:
+    layers = ", ".join(str(layer.layer) for layer in receipt.layers)
+    return f"{receipt.name or receipt.op} at {layers}, {_tokens(receipt)} tokens{_size(receipt)}"
+
+
+def _tokens(receipt: Receipt) -> int:
+    return receipt.tokens.given + receipt.tokens.history + receipt.tokens.generated
+
+
+def _size(receipt: Receipt) -> str:
+    """How large the change was beside what it changed, over the layers."""
+    norm = sum(layer.norm for layer in receipt.layers)
+    return f", ‖δ‖ {sum(layer.delta_mean for layer in receipt.layers) / norm:.2f} of ‖h‖" if norm else ""
+
+
 def _receipt(receipt: Receipt) -> str:
-    counts = receipt.tokens
-    where = ", ".join(f"{layer.layer}: ‖δ‖ {layer.delta_mean:.3g}" for layer in receipt.layers)
+    where = ", ".join(
+        f"{layer.layer}: ‖δ‖ {layer.delta_mean:.3g} of ‖h‖ {layer.norm:.3g}" for layer in receipt.layers
+    )
+    gate = receipt.gate
+    gated = "" if gate is None else f"; gate {'open' if gate.open else 'closed'}"
+    scored = "" if gate is None else f", {gate.score:.3g} against {gate.threshold:.3g}"
     text = (
-        f"{receipt.name or receipt.op} at {receipt.site}: {receipt.status.replace('_', ' ')}; "
-        f"{counts.given + counts.history + counts.generated} tokens; layers {where or 'none'}"
+        f"{receipt.op} {receipt.name} {short(receipt.vector)} at {receipt.site}: "
+        f"{receipt.status.replace('_', ' ')}; {_tokens(receipt)} tokens; layers {where or 'none'}{gated}{scored}"
     )
     return f"<p>{escape(text)}</p>"
 

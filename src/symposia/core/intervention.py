@@ -24,6 +24,7 @@ _SITES: dict[str, tuple[Site, ...]] = {
     "replace": (*_RESIDUAL, "z", "q", "k", "v", "router"),
     "heads": ("z",),
 }
+_PER_HEAD: tuple[Site, ...] = ("z", "q", "k", "v")
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
@@ -168,10 +169,14 @@ class Slerp(Edit, frozen=True, kw_only=True, tag="slerp"):
 
 
 class Replace(Edit, frozen=True, kw_only=True, tag="replace"):
-    """The captured row of `source`, position by position through `pairs` ((from, to), ...), in place of `where`."""
+    """The captured row of `source`, position by position through `pairs` ((from, to), ...), in place of `where`.
+
+    `heads` narrows what is written at `z`, `q`, `k` and `v`; () is the whole row.
+    """
 
     source: ActivationRef
     pairs: tuple[tuple[Count, Count], ...]
+    heads: tuple[Count, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -182,6 +187,8 @@ class Replace(Edit, frozen=True, kw_only=True, tag="replace"):
         targets = [to for _, to in self.pairs]
         if len(set(targets)) != len(targets):
             raise InvalidIntervention(f"replace names a position twice in {self.pairs}; name each once")
+        if self.heads and self.site not in _PER_HEAD:
+            raise InvalidIntervention(f"heads narrow {', '.join(_PER_HEAD)}; got them at {self.site!r}")
 
 
 class Heads(Edit, frozen=True, kw_only=True, tag="heads"):

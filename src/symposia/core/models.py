@@ -25,7 +25,7 @@ _OPTIONS = ("adapter", "dtype", "quant")
 _DTYPES = ("bfloat16", "float16", "float32")
 _QUANTS: tuple[Quant, ...] = ("none", "8bit", "4bit")
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")
-_PATHS = ("/", "./", "../", "~")
+_PATHS = ("/", ".", "~")  # no owner on the Hub begins with a dot
 _PLAIN = "/:@~,"  # what an option's value may hold as it is; the rest is written %XX
 
 
@@ -131,7 +131,7 @@ def refined(
 
 
 def is_path(name: str) -> bool:
-    """Whether a name of weights is a folder's: it begins with / ./ ../ or ~."""
+    """Whether a name of weights is a folder's: it begins with / . or ~."""
     return name.startswith(_PATHS)
 
 
@@ -198,7 +198,7 @@ def _unknown(address: str, endpoints: Collection[str]) -> str:
     about = f"; no endpoint {prefix!r} is declared (declared: {declared})" if colon else ""
     return (
         f"unknown model {address!r}{about}; nearest: {', '.join(nearest)}. "
-        "Give a short name, endpoint:name, owner/name, or a path starting with ./ ../ / or ~"
+        "Give a short name, endpoint:name, owner/name, or a path starting with . / or ~"
     )
 
 

@@ -162,8 +162,11 @@ def answer_start() -> Positions:
 
 def runs(positions: Iterable[int]) -> tuple[tuple[int, int], ...]:
     """Sorted disjoint half-open runs covering exactly the given positions."""
+    ordered = sorted(set(positions))
+    if ordered and ordered[-1] - ordered[0] == len(ordered) - 1:  # the usual case, and the quickest
+        return ((ordered[0], ordered[-1] + 1),)
     found: list[list[int]] = []
-    for position in sorted(set(positions)):
+    for position in ordered:
         if found and found[-1][1] == position:
             found[-1][1] = position + 1
         else:

@@ -59,7 +59,7 @@ Syntax = Literal[
 
 
 class About(Value, frozen=True, kw_only=True):
-    """Which generation this is; in no digest. `purpose` says who asked for it."""
+    """Which generation this is; in no digest. `purpose` says who asked for it, `profile` is the speaker's digest."""
 
     run: str = ""
     conversation: str = ""
@@ -67,6 +67,7 @@ class About(Value, frozen=True, kw_only=True):
     turn: int = 0
     call: int = 0
     speaker: str = ""
+    profile: str = ""
     purpose: Literal["turn", "tool", "summary", "hook", "sample"] = "turn"
 
 

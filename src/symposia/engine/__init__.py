@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .loading import ActivationsPerturbed as ActivationsPerturbed
     from .loading import LoadWarning as LoadWarning
     from .options import EngineOptions as EngineOptions
+    from .unembedding import Unembedding as Unembedding
 
 _HOME = {
     "ActivationsPerturbed": "loading",
@@ -21,6 +22,7 @@ _HOME = {
     "Engines": "engines",
     "Gauges": "gauges",
     "LoadWarning": "loading",
+    "Unembedding": "unembedding",
     "doctor_checks": "doctor",
 }
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "Engines",
     "Gauges",
     "LoadWarning",
+    "Unembedding",
     "doctor_checks",
 ]
 

@@ -33,7 +33,7 @@ from .digests import derived, digest_of_files
 INDEX = "model.safetensors.index.json"
 _WORTH_A_BAR = 200_000_000
 _NESTED = frozenset({"gemma3"})  # model types that hold a text model among others, whose class is its own
-_TEXT = {r"^language_model\.model\.": "model.", r"^language_model\.lm_head\.": "lm_head."}
+TEXT = {r"^language_model\.model\.": "model.", r"^language_model\.lm_head\.": "lm_head."}
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 
 
@@ -110,6 +110,11 @@ def tokenizer_of(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
         return tokenizer
 
 
+def text_config(config: Any) -> Any:
+    """Of a model that also sees, the text model's part."""
+    return config.get_text_config() if config.model_type in _NESTED else config
+
+
 def model_of(
     checkpoint: Checkpoint, config: Any, dtype: torch.dtype
 ) -> tuple[PreTrainedModel, tuple[str, ...]]:
@@ -123,8 +128,8 @@ def model_of(
         try:
             model, found = AutoModelForCausalLM.from_pretrained(
                 checkpoint.folder,
-                config=config.get_text_config() if nested else config,
-                key_mapping=_TEXT if nested else None,
+                config=text_config(config),
+                key_mapping=TEXT if nested else None,
                 dtype=dtype,
                 use_safetensors=True,
                 trust_remote_code=checkpoint.trusted,

@@ -6,7 +6,7 @@ A piece that ends inside a character waits for its rest. For bytes that are vali
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
@@ -44,6 +44,25 @@ class Detokeniser:
 
     def _decode(self, start: int, stop: int) -> str:
         return "" if start == stop else self._spell(self._ids[start:stop])
+
+
+class Words:
+    """Each token as it reads after others; part of a character is U+FFFD. Spelled once."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._spell = _speller(tokenizer)
+        plain = tokenizer.encode("a", add_special_tokens=False)
+        self._before: list[int] = list(plain[-1:])
+        self._shown = self._spell(self._before) if plain else ""
+        self._known: dict[int, str] = {}
+
+    def texts(self, token_ids: Sequence[int]) -> tuple[str, ...]:
+        """The words of some tokens."""
+        for token_id in set(token_ids) - self._known.keys():
+            whole = self._spell([*self._before, token_id])
+            fits = whole.startswith(self._shown)
+            self._known[token_id] = whole[len(self._shown) :] if fits else self._spell([token_id])
+        return tuple([self._known[token_id] for token_id in token_ids])
 
 
 def _speller(tokenizer: PreTrainedTokenizerBase) -> Callable[[list[int]], str]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from symposia.core.errors import ArchitectureNotUnderstood, UnknownModel
+from symposia.core.errors import ArchitectureNotUnderstood, InvalidInput, UnknownModel
 from symposia.core.models import resolve
 from symposia.core.request import Completion, Delta, ModelCard, Prompt, Request
 from symposia.core.value import checked
-from symposia.interp.acts.memory import ActivationStore
+from symposia.interp.acts.store import ActivationStore
 from symposia.interp.check import Check
 from symposia.interp.library import Library
 from symposia.interp.taps import ModelShape, SiteMap
@@ -23,11 +24,13 @@ from .gauges import Gauges
 from .intake import Intake
 from .job import Job
 from .loading import Device, Dtype, Loaded, adopt, load
+from .logprobs import spelled
 from .loop import Loop
 from .model import Model
 from .options import EngineOptions
 from .post import PostOffice
 from .quantised import Quantization
+from .runner.device import Accelerator
 from .step import Stepper
 from .template import ChatTemplate
 
@@ -52,11 +55,14 @@ class Engine:
         library: Library | None = None,
         store: ActivationStore | None = None,
         options: EngineOptions = EngineOptions(),
+        accelerator: Accelerator | None = None,
     ) -> None:
         options = checked(options)
         self.library = Library() if library is None else library
         self.store = ActivationStore.memory() if store is None else store
-        self._model = Model(loaded, template or ChatTemplate(loaded.tokenizer), options)
+        if not self.store.writable:
+            raise InvalidInput("an engine's store takes what it captures: open the folder with write=True")
+        self._model = Model(loaded, template or ChatTemplate(loaded.tokenizer), options, accelerator)
         stepper = Stepper(self._model, self.store, options)
         self._intake = Intake(self._model, self.library, self.store, stepper.pool.count * options.block)
         self._loop = Loop(stepper, loaded.address)
@@ -109,9 +115,19 @@ class Engine:
         library: Library | None = None,
         store: ActivationStore | None = None,
         options: EngineOptions = EngineOptions(),
+        accelerator: Accelerator | None = None,
     ) -> Engine:
-        """The engine of a pair already in memory; its address is `loaded:NAME#digest`."""
-        return cls(adopt(model, tokenizer, name), library=library, store=store, options=options)
+        """The engine of a pair already in memory; its address is `loaded:NAME#digest`.
+
+        `accelerator`: kernels and recordings to use in place of what the device is found to offer.
+        """
+        return cls(
+            adopt(model, tokenizer, name),
+            library=library,
+            store=store,
+            options=options,
+            accelerator=accelerator,
+        )
 
     @property
     def address(self) -> str:
@@ -127,6 +143,11 @@ class Engine:
     def shape(self) -> ModelShape:
         """Names, sizes and digests of the model."""
         return self._model.shape
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._model.loaded.device
 
     @property
     def site_map(self) -> SiteMap:
@@ -160,21 +181,48 @@ class Engine:
 
     async def generate(self, request: Request) -> AsyncGenerator[Delta | Completion, None]:
         """Deltas, then one completion. Every refusal comes before the first token; closing early cancels."""
+        pieces = self._generate(request, ())
+        try:
+            async for piece in pieces:
+                yield piece
+        finally:
+            await pieces.aclose()
+
+    async def replay(self, request: Request, token_ids: Sequence[int]) -> Completion:
+        """The request as though these tokens had been sampled: same positions, same writes, its captures of them.
+
+        `InvalidInput` for no tokens, ids that are none, or a request that samples nothing.
+        """
+        vocabulary = self.shape.vocabulary
+        if not token_ids or not all(0 <= i < vocabulary for i in token_ids):
+            raise InvalidInput(f"replay: expected one or more token ids of 0..{vocabulary - 1}")
+        if request.choices or not request.sampling.max_tokens:
+            raise InvalidInput("replay: expected a request that samples; it is a read, or scores choices")
+        last: Delta | Completion | None = None
+        async for piece in self._generate(request, tuple(token_ids)):
+            last = piece
+        assert isinstance(last, Completion)
+        return last
+
+    async def _generate(
+        self, request: Request, forced: tuple[int, ...]
+    ) -> AsyncGenerator[Delta | Completion, None]:
         self._check_address(request.model)
         sequences = self._intake.open(request, self.store.free)
         inbox = self._post.inbox()
-        job = Job(sequences, self._model, inbox.put)
+        job = Job(sequences, self._model, inbox.put, forced)
         self._loop.submit(job)
+        delivered = False
         try:
-            while True:
+            while not delivered:
                 for item in await inbox.take():
+                    delivered = not isinstance(item, Delta)  # an error may carry a completion
                     if isinstance(item, BaseException):
                         raise item
                     yield item
-                    if isinstance(item, Completion):
-                        return
         finally:
-            self._loop.cancel(job)
+            if not delivered:
+                self._loop.cancel(job)
 
     async def describe(self, model: str) -> ModelCard:
         """The model's card."""
@@ -187,10 +235,22 @@ class Engine:
         return self._model.template.render(checked(request)).prompt()
 
     def norm_and_unembed(self, hidden_ND: Tensor) -> Tensor:
-        """`logits_NV` of residuals that leave the last block."""
+        """`logits_NV` of residuals that leave the last block, on the device that they came from."""
         if self._model.parts is None:
             raise ArchitectureNotUnderstood(f"{self.address} was loaded with white_box=False")
-        return self._model.parts.norm_and_unembed(hidden_ND)
+        loaded = self._model.loaded
+        with loaded.lock, torch.no_grad():
+            own_ND = hidden_ND.to(loaded.device, loaded.dtype)
+            return self._model.parts.norm_and_unembed(own_ND).to(hidden_ND.device)
+
+    def tokens_of(self, text: str) -> tuple[int, ...]:
+        """Ids of a text that stands alone, no special tokens added."""
+        return tuple(self._model.tokenizer.encode(text, add_special_tokens=False))
+
+    def spelled(self, token_ids: Sequence[int]) -> tuple[str, ...]:
+        """Each token's own text; bytes that are no whole character show as U+FFFD."""
+        texts = {i: spelled(self._model.tokenizer, i) for i in dict.fromkeys(token_ids)}
+        return tuple(texts[i] for i in token_ids)
 
     @contextmanager
     def exclusive(self) -> Iterator[nn.Module]:

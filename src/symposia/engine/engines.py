@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from symposia.core.models import resolve
 from symposia.core.request import Completion, Delta, ModelCard, Prompt, Request
-from symposia.interp.acts.memory import ActivationStore
+from symposia.interp.acts.store import ActivationStore
 from symposia.interp.library import Library
 
 from .engine import Engine

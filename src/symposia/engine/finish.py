@@ -11,7 +11,9 @@ from symposia.core.message import FinishReason
 from symposia.core.receipt import Receipt
 from symposia.core.request import ChoiceScores, Completion, Logprobs, ServedBy
 from symposia.core.usage import Usage
-from symposia.interp.acts.memory import ActivationStore, Source
+from symposia.core.value import canonical
+from symposia.interp.acts.record import Source
+from symposia.interp.acts.store import ActivationStore
 from symposia.interp.bank import Ledger
 from symposia.interp.captured import deliver
 from symposia.interp.history import history_positions
@@ -33,7 +35,9 @@ def completion(
     counted = receipts_of(sequence, ledger)
     stop = len(sequence.token_ids)
     reads = bool(sequence.plan.captures)
-    refs, readouts = deliver(sequence.plan, stop, _source(sequence, model), store) if reads else ((), ())
+    refs, readouts = (
+        deliver(sequence.plan, stop, _source(sequence, model, counted), store) if reads else ((), ())
+    )
     made = tuple(sequence.token_ids[sequence.n_prompt :])
     whole = Completion(
         text=text,
@@ -127,14 +131,19 @@ def _reason(sequence: Sequence) -> FinishReason:
     return sequence.finish
 
 
-def _source(sequence: Sequence, model: Model) -> Source:
+def _source(sequence: Sequence, model: Model, counted: Seq[Receipt]) -> Source:
     request = sequence.request
+    token_ids = tuple(sequence.token_ids)
     return Source(
         about=msgspec.structs.replace(request.about, turn=request.about.turn or request.turn),
         reader=request.speaker,
         model=model.loaded.digest,
         request=request.digest,
-        token_ids=tuple(sequence.token_ids),
+        token_ids=token_ids,
         spans=sequence.spans,
-        steered=any(sequence.plan.writes),
+        steered=any(receipt.status == "applied" for receipt in counted),
+        interventions=canonical(request.interventions).decode(),
+        texts=model.words.texts(token_ids),
+        specials=model.specials,
+        shape=model.shape,
     )

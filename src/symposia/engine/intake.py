@@ -11,7 +11,7 @@ from symposia.core.features import refuse_unsupported
 from symposia.core.request import Request
 from symposia.core.span import Phase, Span
 from symposia.core.value import checked
-from symposia.interp.acts.memory import ActivationStore
+from symposia.interp.acts.store import ActivationStore
 from symposia.interp.bind import Binder, Wish
 from symposia.interp.library import Library
 from symposia.interp.select import Scene

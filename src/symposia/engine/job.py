@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from symposia.core.capture import ActivationRef
 from symposia.core.message import FinishReason
 from symposia.core.profile import Sampling
 from symposia.core.request import Completion, Delta
@@ -27,12 +28,13 @@ Outlet = Callable[[Item], None]
 class Job:
     """`sequences`: one, or one for each of the request's `choices`; the others share the prompt of the `first`.
 
-    `put` takes pieces in the loop's thread.
+    `put` takes pieces in the loop's thread. `forced` tokens are taken instead of sampled ones, and end the turn.
     """
 
     sequences: tuple[Sequence, ...]
     model: Model
     put: Outlet
+    forced: tuple[int, ...] = ()
     first: Sequence = field(init=False)
     stream: Stream = field(init=False)
     columns: Columns | None = field(init=False, default=None)
@@ -40,6 +42,7 @@ class Job:
     allowance: Allowance | None = field(init=False, default=None)
     queued: int = 0
     done: bool = False
+    stored: tuple[ActivationRef, ...] = ()  # by its completion
     _shown: Shown = "answer"
     _always: Draw | None = field(init=False, default=None)  # of a greedy row that looks at its logits only
 
@@ -63,7 +66,9 @@ class Job:
         return all(s.finish is not None and s.computed >= s.known for s in self.sequences)
 
     def given(self) -> int | None:
-        """The next token, where it is not sampled but follows: thinking is over its budget."""
+        """The next token, where it is not sampled but follows: it is forced, or thinking is over its budget."""
+        if self.first.n_made < len(self.forced):
+            return self.forced[self.first.n_made]
         return None if self.allowance is None else self.allowance.given(self.first.tracker.next_phase)
 
     def draw(self) -> Draw:
@@ -118,9 +123,10 @@ class Job:
         if token_id in self.model.ends or token_id in sampling.stop_token_ids:
             return "stop_string" if self.stream.close(token_id, self._shown) else "stop"
         made = sequence.n_made
-        if self.stream.push(token_id, self._shown, armed=made >= sampling.min_tokens):
+        armed = made >= sampling.min_tokens and not self.forced
+        if self.stream.push(token_id, self._shown, armed=armed):
             return "stop_string"
-        if made >= sampling.max_tokens:
+        if made >= (len(self.forced) or sampling.max_tokens):
             return "stop_string" if self.stream.close() else "length"
         return None
 

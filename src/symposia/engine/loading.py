@@ -120,8 +120,8 @@ def load(
     give out.
     """
     place = locate(address, revision=revision, adapter=adapter, quant=quantization)
-    where = _device(device)
-    kind = _dtype(_said_once(place, dtype), where)
+    where = device_of(device)
+    kind = dtype_of(_said_once(place, dtype), where)
     identity = (*place.identity, trust_remote_code, str(where), str(kind))
     with _CACHE.lock(identity):
         loaded = _CACHE.get(identity)
@@ -176,7 +176,8 @@ def _load(place: Place, device: torch.device, dtype: torch.dtype, *, trusted: bo
     return Loaded(place.address, model.to(device), tokenizer, digest, owned=True, warnings=tuple(told))
 
 
-def _device(wanted: str) -> torch.device:
+def device_of(wanted: str) -> torch.device:
+    """A device by name; `auto` is CUDA where there is one."""
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, index = wanted.partition(":")
@@ -190,7 +191,8 @@ def _device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def _dtype(wanted: str, device: torch.device) -> torch.dtype:
+def dtype_of(wanted: str, device: torch.device) -> torch.dtype:
+    """A dtype by name; `auto` is bfloat16 on CUDA, float32 elsewhere."""
     names = {
         "float32": torch.float32,
         "bfloat16": torch.bfloat16,

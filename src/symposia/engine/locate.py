@@ -92,7 +92,7 @@ class Place:
         name, _, revision = name.partition("@")
         if not is_hub_id(name):
             raise UnknownModel(
-                f"adapter {name!r}: expected owner/name on the Hub, or a path starting with ./ ../ / or ~"
+                f"adapter {name!r}: expected owner/name on the Hub, or a path starting with . / or ~"
             )
         return _download(name, revision or None, _ADAPTER)
 

@@ -32,6 +32,12 @@ def chosen(logits_BV: Tensor, ids: Sequence[int]) -> list[float]:
     return values
 
 
+def spelled(tokenizer: PreTrainedTokenizerBase, token_id: int) -> str:
+    """A token's own text."""
+    text: str = tokenizer.decode([token_id], skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return text
+
+
 @dataclass
 class Columns:
     """What is collected for each sampled token, when asked for."""
@@ -58,10 +64,7 @@ class Columns:
         n = len(ids)
 
         def text(token_id: int) -> str:
-            shown: str = tokenizer.decode(
-                [token_id], skip_special_tokens=False, clean_up_tokenization_spaces=False
-            )
-            return shown
+            return spelled(tokenizer, token_id)
 
         return Logprobs(
             tokens=tuple(map(text, ids)),

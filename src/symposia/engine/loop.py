@@ -60,9 +60,8 @@ class Loop:
             job.put(_closed())
 
     def cancel(self, job: Job) -> None:
-        """Forget a job within one step; harmless when it is done."""
-        if not job.done:
-            self._post(_Cancel(job))
+        """Forget a job within one step, and what it has stored if it is done: nobody will hear of it."""
+        self._post(_Cancel(job))
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -122,7 +121,7 @@ class Loop:
                 else:
                     self._held.append(job)
             case _Cancel(job):
-                self.stepper.drop(job)
+                self.stepper.cancel(job)
                 self._held = [held for held in self._held if held is not job]
             case _Lend():
                 if self._lend is None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 
 from symposia.core.errors import BackendError
 from symposia.interp.bank import Ledger
-from symposia.interp.plan import RowPlan
 
 from .scheduler import Chunk
 from .sequence import Sequence
@@ -49,17 +46,16 @@ def no_memory(chunk: Chunk[Sequence], error: Exception) -> BackendError:
 
 
 class Undo:
-    """What rows had counted and read before a forward, to be put back if it breaks off halfway.
+    """What rows had counted, and their gates seen, before a forward, to be put back if it breaks off halfway.
 
     Made before the forward is planned; `counted` is called when it is, just before it runs.
     """
 
-    def __init__(self, plans: Iterable[RowPlan], ledger: Ledger) -> None:
-        active = [plan for plan in plans if not plan.idle]
+    def __init__(self, chunks: Chunks, ledger: Ledger) -> None:
+        active = [chunk.sequence.plan for chunk in chunks if chunk.sequence.plan.bounds]
         self._ledger, self._active = ledger, bool(active)
-        self._counts: tuple[torch.Tensor, torch.Tensor] | None = None
-        self._reads = [(reads, len(reads)) for plan in active for reads in plan.buffers]
-        self._gates = [(gate, gate.state()) for plan in active for gate in plan.undecided]
+        self._counts: torch.Tensor | None = None
+        self._gates = [(gate, gate.state()) for plan in active if plan.registers for gate in plan.undecided]
 
     def counted(self) -> None:
         """All slots are open now: keep what they hold."""
@@ -69,8 +65,6 @@ class Undo:
         """Put it back."""
         if self._counts is not None:
             self._ledger.restore(self._counts)
-        for reads, length in self._reads:
-            reads.rewind(length)
         for gate, state in self._gates:
             gate.restore(state)
 

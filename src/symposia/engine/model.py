@@ -15,10 +15,12 @@ from symposia.interp.anatomy import Parts, dissect
 from symposia.interp.check import Check, SelfTestsFailed, supported, unread
 from symposia.interp.taps import BLOCK_SITES, LAYERLESS, WITHIN, ModelShape, SiteMap
 
+from .detokenise import Words
 from .grammar import Grammars, installed
 from .loading import Loaded
 from .options import EngineOptions
 from .runner.choice import choose
+from .runner.device import Accelerator
 from .selftest import Subject, self_test
 from .template import ChatTemplate
 
@@ -52,7 +54,13 @@ class Model:
     `ArchitectureNotUnderstood`: it would run wrongly.
     """
 
-    def __init__(self, loaded: Loaded, template: ChatTemplate, options: EngineOptions) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        template: ChatTemplate,
+        options: EngineOptions,
+        accelerator: Accelerator | None = None,
+    ) -> None:
         config = loaded.config
         self.loaded, self.template = loaded, template
         self.tokenizer: PreTrainedTokenizerBase = loaded.tokenizer
@@ -67,11 +75,19 @@ class Model:
         self.window = _window(config)
         self.ends = _end_tokens(loaded, template)
         self.specials = _special_tokens(self.tokenizer) | self.ends
+        self.words = Words(self.tokenizer)
         self.blocks = _blocks(loaded, options)
         self.grammars = Grammars(
             self.tokenizer, controls=template.control_ids, ends=self.ends, vocabulary=config.vocab_size
         )
-        self.choice = choose(loaded, self.parts, options, window=self.window, blocks=self.blocks)
+        self.choice = choose(
+            loaded,
+            self.parts,
+            options,
+            window=self.window,
+            blocks=self.blocks,
+            accelerator=accelerator,
+        )
         self.runner = self.choice.runner
         self.shape = ModelShape(
             name=loaded.address,

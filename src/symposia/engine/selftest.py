@@ -268,7 +268,7 @@ class _SelfTest:
             positions += list(range(step.start, step.stop))
         work = StepWork(steps, self._kit)
         logits_TV = self._of.runner.forward(Batch(ids, positions, tuple(views), list(range(len(ids)))), work)
-        work.check_visited()
+        work.settle()
         return logits_TV
 
     def _plan(self, row: int, edits: tuple[Add, ...], reads: Sequence[Site]) -> RowPlan:
@@ -333,7 +333,7 @@ def _caught(plans: Sequence[RowPlan], at: str) -> dict[tuple[Site, int], Tensor]
             capture = bound.capture
             if capture.at == at or plain:
                 for layer in capture.layers:
-                    rows = buffer.cut(layer, _UNLIMITED, by_key=capture.site == "pattern")[1]
+                    rows = buffer.cut(layer, buffer.positions, by_key=capture.site == "pattern")
                     found.setdefault((capture.site, layer), []).append(rows)
     return {point: torch.cat(parts) for point, parts in found.items()}
 

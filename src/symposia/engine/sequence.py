@@ -98,8 +98,10 @@ class Sequence:
 
     def settle(self, *, ended: bool) -> None:
         """Decide what is written and read at the newest token. `ended`: nothing follows it."""
+        if self.plan.idle:
+            return
         following = None if ended else self.tracker.next_phase
-        if self.plan.idle or self.plan.repeats(self.token_ids[-1], self.phases[-1], following):
+        if self.plan.repeats(self.token_ids[-1], self.phases[-1], following):
             return
         newest = self._span(self._begun, len(self.token_ids), self.phases[-1])
         self.plan.feed(self.token_ids[-1], newest, None if ended else self.following())
@@ -153,7 +155,7 @@ class Sequence:
         tokens = self.token_ids[start:stop]
         if not self.plan.bounds:
             return list(tokens)
-        prints = [self.plan.fingerprint(p) for p in range(start, stop)]
+        prints = self.plan.fingerprints(start, stop)
         return [(token, made) if made else token for token, made in zip(tokens, prints, strict=True)]
 
     def key(self, block: int, size: int) -> Key:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from symposia.core.errors import BackendError, InterventionNotApplied, SymposiaError
-from symposia.interp.acts.memory import ActivationStore
+from symposia.core.capture import ActivationRef
+from symposia.core.errors import BackendError, InterventionNotApplied, SelectionMissed, SymposiaError
+from symposia.core.request import Completion
+from symposia.interp.acts.store import ActivationStore
 from symposia.interp.apply import StepWork
 from symposia.interp.kit import Kit
 from symposia.interp.planner import RowStep
@@ -86,6 +88,15 @@ class Stepper:
             if self._jobs.pop(sequence, None) is not None:
                 self.scheduler.remove(sequence)
             sequence.plan.close(self.kit.bank, self.kit.ledger)
+        if not self._jobs:
+            self.kit.planner.forget()
+
+    def cancel(self, job: Job) -> None:
+        """Drop a job whose completion nobody took, with the rows it stored."""
+        self.drop(job)
+        if job.stored:
+            self.store.drop(job.stored)
+            job.stored = ()
 
     @property
     def gauges(self) -> Gauges:
@@ -128,7 +139,7 @@ class Stepper:
         chunks = self._current = [chunk for chunk in chunks if chunk.sequence in self._jobs]
         if not chunks:
             return None
-        undo = Undo((chunk.sequence.plan for chunk in chunks), self.kit.ledger)
+        undo = Undo(chunks, self.kit.ledger)
         step = self._assemble(chunks)
         undo.counted()
         try:
@@ -139,7 +150,7 @@ class Stepper:
                 raise
             undo()
             return error
-        step.work.check_visited()
+        step.work.settle()
         self._advance()
         self._score(step, logits_BV)
         self._sample(step, logits_BV)
@@ -174,27 +185,30 @@ class Stepper:
         job.queued = max(job.queued, count)
 
     def _assemble(self, chunks: list[Chunk[Sequence]]) -> _Assembled:
-        batch = Batch([], [], (), [])
         rows: list[RowView] = []
         steps: list[RowStep] = []
-        made = _Assembled(batch, StepWork((), self.kit), [], [])
+        token_ids: list[int] = []
+        positions: list[int] = []
+        wanted: list[int] = []
+        samples: list[tuple[int, Sequence]] = []
+        scores: list[tuple[int, Sequence, int]] = []
         for chunk in chunks:
-            sequence, offset = chunk.sequence, len(batch.token_ids)
-            batch.token_ids.extend(sequence.token_ids[chunk.start : chunk.stop])
-            batch.positions.extend(range(chunk.start, chunk.stop))
+            sequence, offset = chunk.sequence, len(token_ids)
+            token_ids.extend(sequence.token_ids[chunk.start : chunk.stop])
+            positions.extend(range(chunk.start, chunk.stop))
             rows.append(RowView(offset, chunk.start, chunk.stop, sequence.blocks))
             if not sequence.plan.idle:
                 steps.append(RowStep(sequence.plan, chunk.start, chunk.stop, offset, sequence.seen))
             for position in _wanted(sequence, chunk):
-                row = len(batch.wanted)
-                batch.wanted.append(offset + position - chunk.start)
+                row = len(wanted)
+                wanted.append(offset + position - chunk.start)
                 if sequence.finish is None:
-                    made.samples.append((row, sequence))
+                    samples.append((row, sequence))
                 else:
-                    made.scores.append((row, sequence, position))
+                    scores.append((row, sequence, position))
         openly = any(chunk.sequence.pace is not None and chunk.sequence.opened for chunk in chunks)
-        whole = Batch(batch.token_ids, batch.positions, tuple(rows), batch.wanted, openly)
-        return _Assembled(whole, StepWork(steps, self.kit), made.samples, made.scores)
+        batch = Batch(token_ids, positions, tuple(rows), wanted, openly)
+        return _Assembled(batch, StepWork(steps, self.kit), samples, scores)
 
     def _advance(self) -> None:
         self.scheduler.advance(self._current)
@@ -276,7 +290,11 @@ class Stepper:
         self.drop(job)
         self._talking.pop(job, None)
         job.flush()
-        job.put(item)
+        refs = job.stored = _named(item)
+        if refs:
+            self.store.when_kept(refs, lambda lost: job.put(item if lost is None else lost))
+        else:
+            job.put(item)
 
     def _flush(self) -> None:
         """Hand over what was said. Not at every step: waking a caller for each token costs more than a small step."""
@@ -284,6 +302,14 @@ class Stepper:
             job.flush()
         self._talking.clear()
         self._flushed = self._clock()
+
+
+def _named(item: Item) -> tuple[ActivationRef, ...]:
+    """Stored rows that an item speaks of: it waits until they are kept."""
+    match item:
+        case Completion(activations=refs) | SelectionMissed(completion=Completion(activations=refs)):
+            return refs
+    return ()
 
 
 def _wanted(sequence: Sequence, chunk: Chunk[Sequence]) -> Iterable[int]:

@@ -73,8 +73,13 @@ class Parts:
 
     def norm_and_unembed(self, hidden_ND: Tensor) -> Tensor:
         """`logits_NV` of rows that leave the last block."""
-        logits_NV: Tensor = self.head(self.norm(hidden_ND))
-        return logits_NV if self.softcap is None else (logits_NV / self.softcap).tanh() * self.softcap
+        return unembed(self.norm, self.head, self.softcap, hidden_ND)
+
+
+def unembed(norm: nn.Module, head: nn.Module, softcap: float | None, hidden_ND: Tensor) -> Tensor:
+    """`logits_NV` by a model's last two modules."""
+    logits_NV: Tensor = head(norm(hidden_ND))
+    return logits_NV if softcap is None else (logits_NV / softcap).tanh() * softcap
 
 
 def dissect(model: nn.Module, model_type: str, layers: int, softcap: float | None) -> Parts:

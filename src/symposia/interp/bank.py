@@ -41,9 +41,9 @@ class Bank:
         row = self._index.get(key)
         if row is None:
             row = self._take()
-            made_D = values_D.to(self.rows_KD)
-            self.rows_KD[row] = 0
-            self.rows_KD[row, : len(made_D)] = made_D
+            if len(values_D) < self.rows_KD.shape[1]:
+                self.rows_KD[row] = 0
+            self.rows_KD[row, : len(values_D)] = values_D
             self._index[key], self._key[row] = row, key
         self._held[row] = self._held.get(row, 0) + 1
         return row
@@ -80,8 +80,7 @@ class Ledger:
     """Sums on the device, one slot per (request, intervention, layer), read back once when the request ends."""
 
     def __init__(self, device: torch.device, slots: int = 64) -> None:
-        self._sums_S5 = torch.zeros(slots, 5, dtype=torch.float64, device=device)
-        self._peak_S = torch.zeros(slots, dtype=torch.float64, device=device)
+        self._lay(torch.zeros(6 * slots, dtype=torch.float64, device=device))
         self._free = list(range(slots - 1, 0, -1))  # slot 0 takes what was counted before
         self._used: set[int] = set()
 
@@ -89,23 +88,25 @@ class Ledger:
         return len(self._used)
 
     def open(self) -> int:
-        """A zeroed slot."""
+        """A slot that holds nothing."""
         if not self._free:
-            size = len(self._peak_S)
-            self._sums_S5 = torch.cat([self._sums_S5, torch.zeros_like(self._sums_S5)])
-            self._peak_S = torch.cat([self._peak_S, torch.zeros_like(self._peak_S)])
+            size, sums_S5, peak_S = len(self._peak_S), self._sums_S5, self._peak_S
+            self._lay(torch.zeros(12 * size, dtype=torch.float64, device=peak_S.device))
+            self._sums_S5[:size], self._peak_S[:size] = sums_S5, peak_S
             self._free = list(range(2 * size - 1, size - 1, -1))
         slot = self._free.pop()
-        self._sums_S5[slot] = 0
-        self._peak_S[slot] = 0
         self._used.add(slot)
         return slot
 
-    def close(self, slots: Iterable[int]) -> None:
-        """Give slots back."""
-        for slot in slots:
-            self._used.remove(slot)
-            self._free.append(slot)
+    def close(self, slots: Sequence[int]) -> None:
+        """Give slots back, and empty them."""
+        if not slots:
+            return
+        self._used.difference_update(slots)
+        self._free.extend(slots)
+        index_N = torch.tensor(slots, device=self._peak_S.device)
+        self._sums_S5.index_fill_(0, index_N, 0.0)
+        self._peak_S.index_fill_(0, index_N, 0.0)
 
     def add(self, slots: Sequence[int], entries_N4: Tensor) -> None:
         """Count N writes: ‖h‖, ‖δ‖, projection before and after, each for its slot."""
@@ -121,13 +122,13 @@ class Ledger:
         """Where sums `[S, 5]` and peaks `[S]` lie, fp64, for a kernel that counts by itself."""
         return self._sums_S5.data_ptr(), self._peak_S.data_ptr()
 
-    def counts(self) -> tuple[Tensor, Tensor]:
+    def counts(self) -> Tensor:
         """A copy of everything counted so far, for `restore`."""
-        return self._sums_S5.clone(), self._peak_S.clone()
+        return self._all.clone()
 
-    def restore(self, counts: tuple[Tensor, Tensor]) -> None:
+    def restore(self, counts: Tensor) -> None:
         """Put back what had been counted; no slot may have been opened since."""
-        self._sums_S5, self._peak_S = counts
+        self._all.copy_(counts)
 
     def read(self, slots: Sequence[int]) -> list[Count]:
         """The counts of some slots, in order."""
@@ -140,3 +141,8 @@ class Ledger:
             Count(int(row[COUNT]), row[NORM], row[DELTA], row[BEFORE], row[AFTER], peak)
             for row, peak in zip(sums, peaks, strict=True)
         ]
+
+    def _lay(self, whole: Tensor) -> None:
+        """Sums and peaks lie one after the other, and are copied as one."""
+        slots = len(whole) // 6
+        self._all, self._sums_S5, self._peak_S = whole, whole[: 5 * slots].view(slots, 5), whole[5 * slots :]

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from torch import Tensor
+
 from symposia.core.capture import Capture, Keep, Project
 from symposia.core.errors import InvalidIntervention, SiteUnsupported
 from symposia.core.intervention import Intervention, Replace
@@ -16,13 +18,14 @@ from symposia.core.receipt import History
 from symposia.core.request import PastTurn
 from symposia.core.span import Span
 
-from .acts.memory import ActivationStore
+from .acts.store import ActivationStore
 from .history import as_made, history_positions
 from .library import Library
 from .plan import Bound, BoundCapture, RowPlan
 from .select import Scene, Selector
 from .taps import LAYERLESS, UNWRITTEN, ModelShape, SiteMap
 from .tie import Tying
+from .vector import SteeringVector
 
 _BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -90,8 +93,6 @@ class Binder:
                 raise self._tying.lacks(f"project at {capture.site}", "keep or pool its rows")
             if capture.heads:
                 raise self._tying.lacks("heads with project", "give a vector that is zero at the other heads")
-            if capture.reduce.measure == "probability":
-                raise self._tying.lacks("measure=probability", "probe files are not read yet; use projection")
         self._tying.check_layers(capture.site, capture.layers)
         for layer in capture.layers:
             known = self.sites.heads_at(capture.site, layer)
@@ -147,9 +148,18 @@ class Binder:
                     "measure=zscore",
                     f"vector {vector.header.name} holds no projection mean and sd; fit it anew",
                 )
-        return BoundCapture(
-            capture=capture, layers=layers, selector=selector, vector=vector.directions, source=vector
-        )
+        rows = vector.directions
+        if capture.reduce.measure == "probability":
+            rows = {layer: self._probe(vector, layer) for layer in capture.layers}
+        return BoundCapture(capture=capture, layers=layers, selector=selector, vector=rows, source=vector)
+
+    def _probe(self, vector: SteeringVector, layer: int) -> Tensor:
+        if f"probe.{layer}.weight" not in vector.tensors:
+            raise self._tying.lacks(
+                "measure=probability",
+                f"vector {vector.header.name} holds no probe at layer {layer}; fit it with the method logistic",
+            )
+        return vector.tensors[f"probe.{layer}.weight"]
 
     def _check_bytes(self, captures: Sequence[BoundCapture], may_make: int, length: int, free: int) -> None:
         total = 0

@@ -2,41 +2,53 @@
 
 from __future__ import annotations
 
-from symposia.core.capture import ActivationRef, Keep, Pool, Project, Readout
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from symposia.core.capture import ActivationRef, Pool, Project, Readout, Run
 from symposia.core.positions import runs
 
-from .acts.memory import ActivationStore, Source
+from .acts.record import Draft, Reduce, Source
+from .acts.store import ActivationStore
 from .plan import BoundCapture, RowPlan
-from .reads import Reads, pool
+from .reads import pool
 
 
 def deliver(
     plan: RowPlan, stop: int, source: Source, store: ActivationStore
 ) -> tuple[tuple[ActivationRef, ...], tuple[Readout, ...]]:
     """Cut every buffer at position `stop`, then store or read out. Raises `ActivationWriteFailed`."""
-    refs: list[ActivationRef] = []
+    drafts: list[Draft] = []
     readouts: list[Readout] = []
-    try:
-        for bound, buffer in zip(plan.captures, plan.buffers, strict=True):
-            for layer in bound.layers:
-                if isinstance(bound.capture.reduce, Project):
-                    assert layer is not None
-                    readouts.append(_readout(bound, bound.capture.reduce, layer, buffer, stop))
-                elif ref := _stored(bound, layer, buffer, stop, source, store):
-                    refs.append(ref)
-    except BaseException:
-        store.drop(refs)
-        raise
-    return tuple(refs), tuple(readouts)
+    for number, (bound, buffer) in enumerate(zip(plan.captures, plan.buffers, strict=True)):
+        reduce, positions = bound.capture.reduce, buffer.below(stop)
+        covered = runs(positions)
+        for layer in bound.layers:
+            if isinstance(reduce, Project):
+                assert layer is not None
+                values_N = buffer.cut(layer, positions)
+                readouts.append(_readout(bound, reduce, layer, positions, values_N))
+            elif positions:
+                rows = buffer.cut(layer, positions, by_key=bound.capture.site == "pattern")
+                if isinstance(reduce, Pool):
+                    pooled, rows = pool(reduce.by, positions, rows, source.spans)
+                    drafts.append(_draft(number, bound, layer, rows, pooled, by=reduce.by))
+                else:
+                    drafts.append(_draft(number, bound, layer, rows, covered))
+    return (store.put(source, drafts) if drafts else ()), tuple(readouts)
 
 
-def _readout(bound: BoundCapture, reduce: Project, layer: int, buffer: Reads, stop: int) -> Readout:
-    positions, values_N = buffer.cut(layer, stop)
+def _readout(
+    bound: BoundCapture, reduce: Project, layer: int, positions: Sequence[int], values_N: Tensor
+) -> Readout:
+    assert bound.source is not None
     if reduce.measure == "zscore":
-        assert bound.source is not None
         spread = bound.source.notes(layer).projection
         assert spread is not None
         values_N = (values_N - spread.mean) / spread.sd
+    elif reduce.measure == "probability":
+        values_N = (values_N + float(bound.source.tensors[f"probe.{layer}.bias"])).sigmoid()
     return Readout(
         name=bound.capture.name,
         vector=reduce.vector,
@@ -46,27 +58,23 @@ def _readout(bound: BoundCapture, reduce: Project, layer: int, buffer: Reads, st
     )
 
 
-def _stored(
-    bound: BoundCapture, layer: int | None, buffer: Reads, stop: int, source: Source, store: ActivationStore
-) -> ActivationRef | None:
-    positions, rows = buffer.cut(layer, stop, by_key=bound.capture.site == "pattern")
-    if not positions:
-        return None
-    covered = runs(positions)
-    match bound.capture.reduce:
-        case Pool(by=by):
-            covered, rows = pool(by, positions, rows, source.spans)
-        case Keep() | Project():
-            pass
-    ref = ActivationRef(
-        record="",
-        digest="",
-        site=bound.capture.site,
+def _draft(
+    number: int,
+    bound: BoundCapture,
+    layer: int | None,
+    rows: Tensor,
+    covered: tuple[Run, ...],
+    *,
+    by: Reduce = "keep",
+) -> Draft:
+    capture = bound.capture
+    return Draft(
+        rows=rows,
+        site=capture.site,
         layer=layer,
-        shape=(),
-        dtype="",
         runs=covered,
-        name=bound.capture.name,
+        name=capture.name,
+        at=capture.at,
+        reduce=by,
+        capture=number,
     )
-    pooled = isinstance(bound.capture.reduce, Pool)
-    return store.put(rows, ref, source, at=bound.capture.at, pooled=pooled)

@@ -74,9 +74,12 @@ class Coder:
             if not any(total.values()):
                 continue
             plan.strong.update((act.bound, layer) for act in group)
-            yield Instruction(
-                kind=Kind.UPDATE, write=plan.hold(_total(total, rows), self.bank), a=1.0, flags=flag
-            )
+            if len(rows) == 1:
+                [(key, row)] = rows.items()
+                size = total[key]
+            else:
+                row, size = _total(total, rows), 1.0
+            yield Instruction(kind=Kind.UPDATE, write=plan.hold(row, self.bank), a=size, flags=flag)
 
     def _parts(self, plan: RowPlan, act: Act, layer: int) -> Iterator[Instruction]:
         bound = plan.bounds[act.bound]
@@ -166,5 +169,6 @@ def _total(total: dict[object, float], rows: dict[object, Row]) -> Row:
 
 def _of(term: Term, act: Act) -> Sequence[Part]:
     if term.by_row:
-        return (Part(kind=Kind.OVERWRITE, write=term.by_row[act.row], flags=Flag.WHOLE),)
+        flags = Flag.WHOLE if term.mask is None else Flag.NONE
+        return (Part(kind=Kind.OVERWRITE, read=term.mask, write=term.by_row[act.row], flags=flags),)
     return term.parts

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import torch
@@ -21,54 +20,56 @@ from symposia.core.positions import answer_end
 from symposia.core.profile import Sampling
 from symposia.core.request import Backend, Completion, Request
 
-from .acts.memory import ActivationStore
+from .acts.store import ActivationStore
 from .contrast import READER, ContrastPair, check_pairs, data_of
-from .diagnose import Diagnosis, diagnosis, examine
-from .methods import Caa, DiffMean, Lat, Logistic, Method, Pairs, Pca
-from .taps import ModelShape, WhiteBox
-from .vector import FittedOn, Header, LayerNotes, Reading, SteeringVector
+from .diagnose import diagnosis, examine
+from .fitted import SINK, Fitted, check_per, header_of
+from .groups import Groups, fit_groups
+from .methods import Caa, DiffMean, Lat, Logistic, Method, Pairs, Pca, probe, probe_tensors
+from .sides import Sides, examine_sides
+from .taps import WhiteBox
+from .vector import LayerNotes, Reading, SteeringVector
 
-_SINK = 8.0
 _AT_ONCE = 32
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A vector ready for a `Library`, and what is to be thought of it."""
-
-    vector: SteeringVector
-    diagnosis: Diagnosis
-
-
-@dataclass(frozen=True)
 class _Side:
-    """One side's pooled row `[D]` and mean norm, by layer."""
+    """One side's pooled row `[D]`, mean norm and number of positions, by layer."""
 
     pooled: dict[int, Tensor]
     norm: dict[int, float]
+    tokens: dict[int, int]
 
 
 async def fit(
-    pairs: Sequence[ContrastPair],
+    source: Sequence[ContrastPair] | Groups,
     method: Method = DiffMean(),
     *,
-    backend: Backend,
-    inside: WhiteBox,
     store: ActivationStore,
+    backend: Backend | None = None,
+    inside: WhiteBox | None = None,
     read: Reading | None = None,
     name: str = "direction",
 ) -> Fitted:
     """A direction at every layer read, of unit length, signed so that positive projects higher.
 
-    By default the answer is read, or its end where the method was made for it (`Caa`, `Pca`, `Lat`). Raises
-    `InvalidInput` for fewer than 8 pairs, repeated ids, a pair of identical texts, or a direction of length zero. The
-    rows are dropped from the store again.
+    From pairs, by default the answer is read, or its end where the method was made for it (`Caa`, `Pca`, `Lat`); they
+    need `backend` and `inside`. The same pairs give the same file, whatever else the engine is doing: they are read
+    deterministically; rows do not stay in the store. From `Groups`, what the store holds is read, and nothing is run
+    (`fit_groups`). With `Reading.per="token"` a sample counts by its tokens. `Logistic` also stores its probe. Raises
+    `InvalidInput` for fewer than 8 pairs, repeated ids, a pair of identical texts, or a direction of length zero.
     """
+    if isinstance(source, Groups):
+        return fit_groups(source, method, store=store, read=read, name=name)
+    if backend is None or inside is None:
+        raise InvalidInput("contrast pairs are read by a model: give backend= and inside=")
     if read is None:
         read = Reading(where=answer_end()) if isinstance(method, Caa | Pca | Lat) else Reading()
-    if read.per != "sample":
-        raise InvalidInput(f"Reading.per={read.per!r}: expected 'sample'")
-    checked = check_pairs(tuple(pairs))
+    by_token = check_per(read, method, paired=read.per == "sample")
+    if read.where is None:
+        raise InvalidInput("Reading.where: expected the positions to read; got None")
+    checked = check_pairs(tuple(source))
     shape = inside.shape
     layers = read.layers or tuple(range(shape.layers))
     reader = _Reader(backend, store, read, layers, shape.name)
@@ -76,37 +77,52 @@ async def fit(
     weight_P = torch.tensor([one.weight for one in checked], dtype=torch.float64)
     directions: dict[int, Tensor] = {}
     notes: dict[int, LayerNotes] = {}
+    probes: dict[str, Tensor] = {}
     for layer in layers:
-        positive_PD = torch.stack([side.pooled[layer] for side in sides[::2]])
-        negative_PD = torch.stack([side.pooled[layer] for side in sides[1::2]])
         norm = sum(side.norm[layer] for side in sides) / len(sides)
-        pooled = Pairs(positive_PD, negative_PD, weight_P)
-        directions[layer], notes[layer] = examine(method, pooled, reference_norm=norm, seed=0)
+        look = _by_token if by_token else _by_pair
+        directions[layer], notes[layer] = look(method, sides, layer, weight_P, norm)
         if not notes[layer].fitted_norm:
             raise InvalidInput(
                 f"layer {layer}: both sides have the same mean; is the trait in the positions read?"
             )
+        if isinstance(method, Logistic):
+            probes |= _probed(method, sides, layer, weight_P)
     found = diagnosis(notes, len(checked))
-    header = Header(
-        name=name,
-        model=_fitted_on(shape, next(iter(directions.values())).shape[-1]),
-        template=shape.template,
-        tokenizer=shape.tokenizer,
-        dtype=shape.dtype,
-        read=read,
-        method=method_of(method),
-        use="readout" if isinstance(method, Logistic) and not method.pattern else "lever",
-        data=data_of(checked),
-        layers={str(layer): note for layer, note in notes.items()},
-        warnings=found.warnings,
+    header = header_of(
+        shape, read, method, notes=notes, width=len(directions[layers[0]]), data=data_of(checked), name=name
     )
-    return Fitted(SteeringVector(header, directions), found)
+    header = msgspec.structs.replace(header, warnings=found.warnings)
+    return Fitted(SteeringVector(header, directions, probes), found)
 
 
-def method_of(method: Method) -> dict[str, Any]:
-    """What a vector file says of its method."""
-    told = msgspec.to_builtins(method)
-    return {"type": told.pop("type"), "params": told}
+def _by_pair(
+    method: Method, sides: Sequence[_Side], layer: int, weight_P: Tensor, norm: float
+) -> tuple[Tensor, LayerNotes]:
+    plus_PD, minus_PD = (
+        torch.stack([side.pooled[layer] for side in part]) for part in (sides[::2], sides[1::2])
+    )
+    return examine(method, Pairs(plus_PD, minus_PD, weight_P), reference_norm=norm, seed=0)
+
+
+def _probed(method: Logistic, sides: Sequence[_Side], layer: int, weight_P: Tensor) -> dict[str, Tensor]:
+    rows_ND = torch.stack([side.pooled[layer] for side in sides])
+    side_N = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(len(weight_P))
+    return probe_tensors(layer, *probe(method, rows_ND, side_N, weight_P.repeat_interleave(2)))
+
+
+def _by_token(
+    method: Method, sides: Sequence[_Side], layer: int, weight_P: Tensor, norm: float
+) -> tuple[Tensor, LayerNotes]:
+    """Sides of pairs may be of unequal length: they count on their own, and are held out together."""
+    tokens_N = torch.tensor([side.tokens[layer] for side in sides], dtype=torch.float64)
+    weighed = Sides(
+        rows_ND=torch.stack([side.pooled[layer] for side in sides]),
+        side_N=torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(len(weight_P)),
+        weight_N=tokens_N * weight_P.repeat_interleave(2),
+        group_N=torch.arange(len(weight_P)).repeat_interleave(2),
+    )
+    return examine_sides(method, weighed, reference_norm=norm, seed=0)
 
 
 class _Reader:
@@ -129,13 +145,14 @@ class _Reader:
         return list(await asyncio.gather(*map(self._one, conversations)))
 
     async def _one(self, lines: tuple[Line, ...]) -> _Side:
+        assert self._read.where is not None
         capture = Capture(site=self._read.site, layers=self._layers, where=self._read.where, dtype="float32")
         request = Request(
             model=self._model,
             lines=lines,
             speaker=READER,
             turn=len(lines),
-            sampling=Sampling(max_tokens=0),
+            sampling=Sampling(max_tokens=0, deterministic=True),
             captures=(capture,),
         )
         async with self._gate:
@@ -151,11 +168,12 @@ class _Reader:
         return _Side(
             {layer: self._pool(rows_ND) for layer, rows_ND in kept.items()},
             {layer: float(rows_ND.norm(dim=1).mean()) for layer, rows_ND in kept.items()},
+            {layer: len(rows_ND) for layer, rows_ND in kept.items()},
         )
 
     def _without_sinks(self, rows_ND: Tensor) -> Tensor:
         norm_N = rows_ND.norm(dim=1)
-        return rows_ND[norm_N <= _SINK * norm_N.median()] if self._read.drop_sinks else rows_ND
+        return rows_ND[norm_N <= SINK * norm_N.median()] if self._read.drop_sinks else rows_ND
 
     def _pool(self, rows_ND: Tensor) -> Tensor:
         match self._read.pool:
@@ -165,7 +183,3 @@ class _Reader:
                 return rows_ND[-1]
             case "max":
                 return rows_ND.amax(dim=0)
-
-
-def _fitted_on(shape: ModelShape, width: int) -> FittedOn:
-    return FittedOn(name=shape.name, digest=shape.digest, type=shape.type, layers=shape.layers, width=width)

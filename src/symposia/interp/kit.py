@@ -32,5 +32,8 @@ class Kit:
         writer: Callable[[Bank, Ledger], Writer] = TorchWriter,
     ) -> Kit:
         """For sites of at most `width` numbers, in the working dtype."""
-        bank, ledger = Bank(width, dtype, device), Ledger(device)
+        if device.type == "cpu":
+            bank, ledger = Bank(width, dtype, device), Ledger(device)
+        else:  # room from the start: recorded steps know where these lie, and are recorded anew when they move
+            bank, ledger = Bank(width, dtype, device, rows=1024), Ledger(device, slots=16_384)
         return cls(bank, ledger, Planner(Coder(bank, ledger)), writer(bank, ledger))

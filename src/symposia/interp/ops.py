@@ -32,6 +32,7 @@ from symposia.core.intervention import (
 )
 from symposia.core.positions import speaking
 
+from .latent import autoencoder_of
 from .program import Flag, Kind
 from .vector import SteeringVector
 
@@ -63,12 +64,13 @@ class Part:
 class Term:
     """An intervention at one layer. `watch`: the direction, or the rows of the subspace, that receipts project on.
 
-    `by_row`: for `replace`, the row of each source position, in place of `parts`.
+    `by_row`: for `replace`, the row of each source position, in place of `parts`; `mask` is 1 where it is written.
     """
 
     parts: tuple[Part, ...] = ()
     watch: tuple[Row, ...] = ()
     by_row: Mapping[int, Row] = field(default_factory=dict)
+    mask: Row | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def term_of(edit: Intervention, source: Source, place: Place) -> Term:
             return _watched(Part(kind=Kind.SLERP, read=row, a=edit.fraction))
         case Replace():
             named = {p: Row(("replace", source.digest, p), row) for p, row in source.rows.items()}
-            return Term(by_row=named)
+            return Term(by_row=named, mask=_mask(edit, edit.heads, place) if edit.heads else None)
         case Heads():
             return _heads(edit, source, place)
         case Latent():
@@ -189,12 +191,19 @@ def _swap(edit: Swap, source: Source, layer: int) -> Term:
     return _watched(Part(kind=Kind.UPDATE, read=c, write=change, b=1.0 / c_norm))
 
 
-def _heads(edit: Heads, source: Source, place: Place) -> Term:
-    if strange := [head for head in edit.heads if head >= place.heads]:
-        raise InvalidIntervention(f"z {place.layer}: expected heads 0..{place.heads - 1}; got {strange}")
+def _mask(edit: Heads | Replace, heads: tuple[int, ...], place: Place) -> Row:
+    """1 at the numbers of some heads."""
+    if strange := [head for head in heads if head >= place.heads]:
+        raise InvalidIntervention(
+            f"{edit.site} {place.layer}: expected heads 0..{place.heads - 1}; got {strange}"
+        )
     mask_Hd = torch.zeros(place.heads, place.width // place.heads)
-    mask_Hd[list(edit.heads)] = 1.0
-    mask = Row(("heads", place.heads, tuple(sorted(edit.heads))), mask_Hd.flatten())
+    mask_Hd[list(heads)] = 1.0
+    return Row(("heads", place.heads, tuple(sorted(heads))), mask_Hd.flatten())
+
+
+def _heads(edit: Heads, source: Source, place: Place) -> Term:
+    mask = _mask(edit, edit.heads, place)
     if edit.means is None:
         return Term(parts=(Part(kind=Kind.OVERWRITE, read=mask),))
     vector, name = source.vectors[edit.means], f"mean.z.{place.layer}"
@@ -214,6 +223,12 @@ def _latent(edit: Latent, vector: SteeringVector, layer: int) -> Term:
         raise InvalidIntervention(
             f"latent needs a sparse autoencoder at layer {layer}; vector {vector.header.name!r} is a "
             f"{vector.header.kind} of layers {list(vector.layers)}"
+        )
+    if not autoencoder_of(vector.header).alone:
+        raise InvalidIntervention(
+            f"vector {vector.header.name!r}: one latent's activation does not follow from its own row under "
+            f"{msgspec.to_builtins(autoencoder_of(vector.header))}; add its decoder row instead: "
+            "`symposia vector fit SAE --method latent:INDEX`"
         )
     if edit.index >= len(encoder_FD):
         raise InvalidIntervention(
@@ -267,6 +282,8 @@ def _basis(edit: Ablate, vector: SteeringVector, layer: int) -> tuple[Row, ...]:
     at = _from(edit, layer)
     rows_of(vector, at, _name(edit))
     rows_kD = vector.units(at)
+    if len(rows_kD) == 1:
+        return (Row(("unit", vector.digest, at), rows_kD[0]),)
     return tuple(Row(("basis", vector.digest, at, k), q_D) for k, q_D in enumerate(rows_kD))
 
 

@@ -7,7 +7,8 @@ keys and values can see.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -55,6 +56,7 @@ class Bound:
     """
 
     intervention: Intervention
+    digest: str
     vector: str
     terms: dict[int, Term]
     identity: tuple[object, ...]
@@ -86,6 +88,10 @@ class Bound:
         """What it does at a position."""
         return Act(index, m, self.pairs.get(position, -1))
 
+    def given(self, index: int, position: int) -> Act:
+        """What it does at a position of the prompt."""
+        return self.act(index, position, 1.0 if self.clock is None else self.clock.prompt[position])
+
     def visible(self, m: float) -> bool:
         """Whether a write of this strength could change later keys and values."""
         return bool(self.identity) and not self.shut and (m != 0 or isinstance(self.intervention, Angle))
@@ -93,7 +99,7 @@ class Bound:
 
 @dataclass(frozen=True, kw_only=True)
 class BoundCapture:
-    """A capture tied to this model; `vector` holds the unit rows by layer of a `Project`.
+    """A capture tied to this model; `vector` holds the rows by layer that a `Project` is on.
 
     `heads` are how many heads a row falls into at each layer, 0 where it is kept flat.
     """
@@ -126,10 +132,8 @@ class RowPlan:
     ) -> None:
         self.bounds, self.captures, self.n_prompt = tuple(bounds), tuple(captures), n_prompt
         self._specials = specials
-        self.writes = [self._acts(p, [p in b.prompt for b in bounds]) for p in range(n_prompt)]
-        self.reads = [
-            tuple(i for i, c in enumerate(captures) if p in c.selector.prompt) for p in range(n_prompt)
-        ]
+        self.writes = self._given_acts()
+        self.reads = _by_position([c.selector.prompt for c in captures], n_prompt)
         self.buffers = [Reads() for _ in captures]
         gated = [i for i, b in enumerate(bounds) if b.intervention.gate is not None]
         self.registers = {index: 1 + k for k, index in enumerate(gated)}
@@ -142,6 +146,7 @@ class RowPlan:
         self._held: list[int] = []
         self._forgetful = all(b.forgetful for b in bounds) and all(c.selector.forgetful for c in captures)
         self._decided: dict[tuple[bool, Phase, Phase | None], tuple[tuple[Act, ...], tuple[int, ...]]] = {}
+        self._prints: dict[tuple[Act, ...], str] = {}
 
     @property
     def undecided(self) -> list[PooledGate]:
@@ -184,18 +189,38 @@ class RowPlan:
 
     def selected(self, stop: int) -> list[list[int]]:
         """Of each bound, positions below `stop` where it applies."""
-        found: list[list[int]] = [[] for _ in self.bounds]
+        alike: dict[int, tuple[tuple[Act, ...], list[int]]] = {}  # most positions share a few tuples
         for position, acts in enumerate(self.writes[:stop]):
+            if acts:
+                known = alike.get(id(acts))
+                if known is None:
+                    known = alike[id(acts)] = (acts, [])
+                known[1].append(position)
+        found: list[list[int]] = [[] for _ in self.bounds]
+        for acts, positions in alike.values():
             for act in acts:
-                found[act.bound].append(position)
-        return found
+                found[act.bound] += positions
+        return [sorted(each) for each in found]
 
-    def fingerprint(self, position: int) -> tuple[object, ...]:
+    def fingerprint(self, position: int) -> str:
         """Names the writes at a position that later positions can see; empty where nothing is written."""
         acts = self.writes[position] if self.bounds else ()
         if not acts:
-            return ()
-        return tuple(self._print(act) for act in acts if self.bounds[act.bound].visible(act.m))
+            return ""
+        made = self._prints.get(acts)
+        if made is None:
+            told = tuple(self._print(act) for act in acts if self.bounds[act.bound].visible(act.m))
+            made = hashlib.sha256(repr(told).encode()).hexdigest()[:32] if told else ""
+            if not self.registers:  # a gate that decides changes what is written
+                self._prints[acts] = made
+        return made
+
+    def fingerprints(self, start: int, stop: int) -> list[str]:
+        """Of some positions, in order."""
+        acts = self.writes[start:stop]
+        if acts and acts.count(acts[0]) == len(acts):  # the usual case, and the quickest
+            return [self.fingerprint(start)] * len(acts)
+        return [self.fingerprint(position) for position in range(start, stop)]
 
     def first_read(self, start: int) -> int | None:
         """The first captured position from `start` on, among those decided."""
@@ -224,17 +249,23 @@ class RowPlan:
         return self.gate_slots[index]
 
     def close(self, bank: Bank, ledger: Ledger) -> None:
-        """Give back every bank row and ledger slot."""
+        """Give back every bank row and ledger slot, and let go of what was read."""
         bank.drop(self._held)
         ledger.close([*self.slots.values(), *self.gate_slots.values()])
-        self._held, self.slots, self.gate_slots, self.codes = [], {}, {}, {}
+        self._held, self.slots, self.gate_slots, self.codes, self.buffers = [], {}, {}, {}, []
 
-    def _acts(self, position: int, chosen: Sequence[bool], span: Span | None = None) -> tuple[Act, ...]:
+    def _given_acts(self) -> list[tuple[Act, ...]]:
+        """Of the prompt's positions; those that are alike are one tuple."""
+        chosen = _by_position([bound.prompt for bound in self.bounds], self.n_prompt)
+        if not any(bound.clock is not None or bound.pairs for bound in self.bounds):
+            made = {each: tuple(map(Act, each)) for each in set(chosen)}
+            return [made[each] for each in chosen]
+        return [tuple(self.bounds[i].given(i, p) for i in each) for p, each in enumerate(chosen)]
+
+    def _acts(self, position: int, chosen: Sequence[bool], span: Span) -> tuple[Act, ...]:
         acts = []
         for index, (bound, here) in enumerate(zip(self.bounds, chosen, strict=True)):
-            m = 1.0
-            if bound.clock is not None:  # told of every token, chosen or not
-                m = bound.clock.prompt[position] if span is None else bound.clock.feed(span)
+            m = 1.0 if bound.clock is None else bound.clock.feed(span)  # told of every token, chosen or not
             if here:
                 acts.append(bound.act(index, position, m))
         return tuple(acts)
@@ -246,3 +277,12 @@ class RowPlan:
         if act.m == 1.0 and act.row < 0:
             return bound.identity
         return (*bound.identity, act.m, act.row)
+
+
+def _by_position(sets: Sequence[Collection[int]], stop: int) -> list[tuple[int, ...]]:
+    """For each position below `stop` the indexes of the sets that have it."""
+    found: list[tuple[int, ...]] = [()] * stop
+    for i, each in enumerate(sets):
+        for position in each:
+            found[position] = (*found[position], i)
+    return found

@@ -20,8 +20,8 @@ An instruction whose register is 0 does nothing; register 0 itself is always ope
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import NamedTuple
 
 import numpy as np
 
@@ -65,9 +65,8 @@ class Flag(IntFlag):
     SPAN = 1024
 
 
-@dataclass(frozen=True, kw_only=True)
-class Instruction:
-    """One instruction; `read` and `write` are bank rows, `slot` a ledger slot, `gate` a register."""
+class Instruction(NamedTuple):
+    """One instruction, field by field as in `RECORD`; `read` and `write` are bank rows, `slot` a ledger slot."""
 
     kind: Kind
     read: int = 0
@@ -84,17 +83,4 @@ class Instruction:
 
     def encode(self) -> bytes:
         """One `RECORD`."""
-        return _PACKED.pack(
-            self.kind,
-            self.read,
-            self.write,
-            self.slot,
-            self.flags,
-            self.gate,
-            self.a,
-            self.b,
-            self.c,
-            self.low,
-            self.high,
-            self.m,
-        )
+        return _PACKED.pack(*self)

@@ -1,10 +1,11 @@
-"""Rows copied out of a forward, kept until the turn ends; then cut, reduced, stored or turned into floats.
+"""Rows copied out of forwards, kept until the turn ends; then cut, reduced, stored or turned into floats.
 
 Axes: N rows, D residual width (or vocabulary).
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
@@ -16,76 +17,73 @@ from torch.nn.functional import pad
 from symposia.core.positions import runs
 from symposia.core.span import Span
 
-_TOGETHER = 256
+from .tape import Stock, Tape
 
-
-class Caught:
-    """Rows that one forward left at some layers, of all rows of the batch that asked alike; filled as it passes."""
-
-    def __init__(self) -> None:
-        self.rows: dict[int | None, Tensor] = {}
+_TOGETHER = 8
 
 
 class _Part(NamedTuple):
-    """`n` rows of what was caught, from `start` on."""
+    """Rows of a tape from `start` on. `positions` are those of its first frame; a frame later they are one on."""
 
-    caught: Caught
+    tape: Tape
     start: int
-    n: int
+    positions: Sequence[int]
+
+    @property
+    def size(self) -> int:
+        return len(self.positions) * self.tape.frames
 
     def rows(self, layer: int | None) -> Tensor:
-        return self.caught.rows[layer][self.start : self.start + self.n]
+        return self.tape.part(layer, self.start, len(self.positions))
 
 
 class Reads:
     """The rows of one capture, in order of position.
 
-    Rows lie among others of the same step; now and then they are moved together, so that no others stay for long.
+    Rows lie among others of the same steps; now and then they are moved together, so that no others stay for long.
     """
 
     def __init__(self) -> None:
-        self._positions: list[int] = []
         self._parts: list[_Part] = []
-        self._fresh = 0  # parts since they were last moved together
 
-    def __len__(self) -> int:
-        return len(self._positions)
+    @property
+    def positions(self) -> list[int]:
+        """Of every row, in order."""
+        return [p + k for part in self._parts for k in range(part.tape.frames) for p in part.positions]
 
-    def append(self, positions: Sequence[int], caught: Caught, start: int) -> None:
-        """Take the rows from `start` on, one for each position, as soon as they have been caught."""
-        if self._fresh >= _TOGETHER:
+    def append(self, positions: Sequence[int], tape: Tape, start: int) -> None:
+        """Rows of a tape, and of all its frames to come: a position each, and one on in every later frame."""
+        if len(self._parts) >= _TOGETHER:
             self._gather()
-        self._positions.extend(positions)
-        self._parts.append(_Part(caught, start, len(positions)))
-        self._fresh += 1
+        self._parts.append(_Part(tape, start, positions))
 
-    def rewind(self, length: int) -> None:
-        """Give up all rows but the first `length`; the newest appends are given up whole."""
-        del self._positions[length:]
-        while sum(part.n for part in self._parts) > length:
-            self._parts.pop()
+    def below(self, stop: int) -> list[int]:
+        """Positions below `stop`, in order."""
+        positions = self.positions
+        return positions[: bisect_left(positions, stop)]
 
-    def cut(self, layer: int | None, stop: int, *, by_key: bool = False) -> tuple[list[int], Tensor]:
-        """Positions below `stop` and their rows `[N, ...]`.
+    def cut(self, layer: int | None, kept: Sequence[int], *, by_key: bool = False) -> Tensor:
+        """Rows `[N, ...]` of the first positions, those `kept`; nobody else holds them.
 
         `by_key`: rows end with a number for each key; those of the last position are all there are.
         """
-        kept = sum(p < stop for p in self._positions)
-        starts = accumulate((part.n for part in self._parts), initial=0)
-        within = [part.rows(layer) for start, part in zip(starts, self._parts, strict=False) if start < kept]
-        rows = _together(within)[:kept] if within else torch.empty(0)
-        positions = self._positions[:kept]
-        if by_key and positions:
-            keys = positions[-1] + 1
+        starts = accumulate((part.size for part in self._parts), initial=0)
+        count = len(kept)
+        within = [part.rows(layer) for start, part in zip(starts, self._parts, strict=False) if start < count]
+        if not within:
+            return torch.empty(0)
+        rows = _together([*within[:-1], within[-1][: count - sum(map(len, within[:-1]))]])
+        if by_key:
+            keys = kept[-1] + 1
             rows = rows[..., :keys] if rows.shape[-1] >= keys else pad(rows, (0, keys - rows.shape[-1]))
-        return positions, rows
+        return rows
 
     def _gather(self) -> None:
-        whole = Caught()
-        for layer in self._parts[0].caught.rows:
-            whole.rows[layer] = _together([part.rows(layer) for part in self._parts])
-        self._parts = [_Part(whole, 0, len(self._positions))]
-        self._fresh = 0
+        whole = Tape(stock=Stock())
+        for layer in self._parts[0].tape.layers:
+            whole.keep(layer, _together([part.rows(layer) for part in self._parts]))
+        whole.rolled()
+        self._parts = [_Part(whole, 0, self.positions)]
 
 
 def _together(rows: Sequence[Tensor]) -> Tensor:

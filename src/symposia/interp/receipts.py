@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +11,7 @@ from typing import Literal
 from symposia.core.errors import InterventionNotApplied
 from symposia.core.positions import runs
 from symposia.core.receipt import GateReading, History, LayerReceipt, Receipt, TokenCounts
-from symposia.core.value import digest, short
+from symposia.core.value import short
 
 from .bank import Count, Ledger
 from .plan import Bound, RowPlan
@@ -33,8 +34,9 @@ class Forwarded:
 
 def receipts(plan: RowPlan, done: Forwarded, ledger: Ledger) -> tuple[Receipt, ...]:
     """One receipt per intervention, in list order. Raises `InterventionNotApplied`."""
-    keys = list(plan.slots)
-    counts = dict(zip(keys, ledger.read([plan.slots[key] for key in keys]), strict=True))
+    if not plan.bounds:
+        return ()
+    counts = dict(zip(plan.slots, ledger.read(list(plan.slots.values())), strict=True))
     gates = dict(zip(plan.gate_slots, ledger.read(list(plan.gate_slots.values())), strict=True))
     return tuple(
         _receipt(plan, i, selected, done, counts, gates.get(i, _NONE))
@@ -51,7 +53,7 @@ def _receipt(
     probed: Count,
 ) -> Receipt:
     bound = plan.bounds[index]
-    forwarded = len(selected) - sum(p in done.reused for p in selected)
+    forwarded = len(selected) - len(done.reused.intersection(selected))
     gate, written = _gated(bound, forwarded, probed)
     layers = []
     for layer, term in sorted(bound.terms.items()):
@@ -60,7 +62,7 @@ def _receipt(
         if written:
             layers.append(_layer(layer, count, watched=bool(term.watch)))
     return Receipt(
-        intervention=digest(bound.intervention),
+        intervention=bound.digest,
         name=bound.intervention.name,
         op=type(bound.intervention).__name__.lower(),
         vector=bound.vector,
@@ -101,15 +103,14 @@ def _status(
 
 
 def _tokens(selected: Sequence[int], n_prompt: int, done: Forwarded) -> TokenCounts:
-    history = [p for p in selected if p in done.history]
-    reused = sum(p in done.reused for p in selected)
-    generated = sum(p >= n_prompt for p in selected)
+    history = done.history.intersection(selected)
+    generated = len(selected) - bisect_left(selected, n_prompt)
     return TokenCounts(
         given=len(selected) - len(history) - generated,
         history=len(history),
         generated=generated,
-        reused=reused,
-        recomputed=sum(p not in done.reused for p in history),
+        reused=len(done.reused.intersection(selected)),
+        recomputed=len(history - done.reused),
     )
 
 

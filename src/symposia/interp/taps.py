@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from symposia.core.capture import Site
+from symposia.core.request import Completion, Request
 from symposia.core.value import Value
 
 BLOCK_SITES: tuple[Site, ...] = ("resid_pre", "z", "attn_out", "resid_mid", "mlp_out", "resid_post")
@@ -93,8 +96,8 @@ class SiteMap(Value, frozen=True, kw_only=True):
         return heads * self.heads[layer].size if heads and layer is not None else self.width
 
 
-class WhiteBox(Protocol):
-    """The inside of one loaded model."""
+class Unembeds(Protocol):
+    """The end of one model: enough to read stored residuals as words."""
 
     @property
     def shape(self) -> ModelShape:
@@ -102,14 +105,35 @@ class WhiteBox(Protocol):
         ...
 
     @property
+    def device(self) -> torch.device:
+        """Where it computes: rows that are there already need not travel."""
+        ...
+
+    def norm_and_unembed(self, hidden_ND: Tensor) -> Tensor:
+        """`logits_NV` of residuals that leave the last block, softcap and scale included, on their device."""
+        ...
+
+    def tokens_of(self, text: str) -> tuple[int, ...]:
+        """Ids of a text that stands alone, no special tokens added."""
+        ...
+
+    def spelled(self, token_ids: Sequence[int]) -> tuple[str, ...]:
+        """Each token's own text."""
+        ...
+
+
+class WhiteBox(Unembeds, Protocol):
+    """The inside of one loaded model."""
+
+    @property
     def site_map(self) -> SiteMap:
         """Supported sites."""
         ...
 
-    def norm_and_unembed(self, hidden_ND: Tensor) -> Tensor:
-        """`logits_NV` of residuals that leave the last block, softcap and scale included."""
+    async def replay(self, request: Request, token_ids: Sequence[int]) -> Completion:
+        """The request as though these tokens had been sampled: same positions, same writes, its captures of them."""
         ...
 
     def exclusive(self) -> AbstractContextManager[nn.Module]:
-        """Finish what runs, hold back what waits, and lend the module; for gradients only."""
+        """Finish what runs, hold back what waits, and lend the module: for gradients, and for its weights."""
         ...

@@ -18,11 +18,13 @@ from symposia.core.errors import (
 )
 from symposia.core.intervention import Gate, Intervention, Replace, vectors_of
 from symposia.core.positions import members
+from symposia.core.value import digest
 
-from .acts.memory import ActivationStore, NoActivation
+from .acts.record import NoActivation
+from .acts.store import ActivationStore
 from .gates import Decisions, PooledGate
 from .library import Library
-from .ops import Place, Source, direction, identity, term_of
+from .ops import Place, Source, Term, direction, identity, term_of
 from .plan import Bound, EachGate, RowPlan
 from .schedule import Clock
 from .select import Scene, Selector
@@ -30,6 +32,19 @@ from .taps import ModelShape, SiteMap
 from .vector import SteeringVector
 
 _RESIDUAL: tuple[Site, ...] = ("resid_pre", "resid_mid", "resid_post")
+_MOST_TIED = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tied:
+    """What an intervention comes to on this model, whatever the prompt."""
+
+    layers: tuple[int, ...]
+    terms: dict[int, Term]
+    identity: tuple[object, ...]
+    digest: str
+    vector: str
+    template_differs: bool
 
 
 @dataclass(frozen=True)
@@ -41,6 +56,7 @@ class Tying:
     library: Library
     store: ActivationStore | None = None
     decisions: Decisions = field(default_factory=Decisions)
+    _tied: dict[object, _Tied] = field(default_factory=dict)
 
     def bound(
         self,
@@ -57,27 +73,21 @@ class Tying:
         `kept_out` are prompt positions that it leaves alone.
         """
         source, pairs = self._source(edit)
-        layers = self._layers(edit, source)
-        terms = {
-            layer: term_of(edit, source, Place(layer, *self._sizes(edit.site, layer))) for layer in layers
-        }
+        tied = self._once(edit, source)
         chosen = frozenset(p for p in pairs if p < len(scene.token_ids)) if prompt is None else prompt
-        if isinstance(edit, Replace):
-            self._check_rows(edit, layers)
         pooled = each = None
         if edit.gate is not None:
             if edit.gate.pool == "each":
-                each = self._each(edit, edit.gate, min(layers))
+                each = self._each(edit, edit.gate, min(tied.layers))
             else:
-                pooled = self._pooled(edit.gate, scene, min(layers))
+                pooled = self._pooled(edit.gate, scene, min(tied.layers))
                 chosen = frozenset(p for p in chosen if p >= pooled.last)
-        blind = self.shape.layers - 1 if edit.site == "resid_post" else None
-        templates = {vector.header.template for vector in source.vectors.values()} - {""}
         return Bound(
             intervention=edit,
-            vector=_named(edit, source),
-            terms=terms,
-            identity=identity(edit, source, layers, blind),
+            digest=tied.digest,
+            vector=tied.vector,
+            terms=tied.terms,
+            identity=tied.identity,
             prompt=chosen - kept_out,
             follow=follow,
             pairs=pairs,
@@ -86,8 +96,39 @@ class Tying:
             else Clock(edit.schedule, scene.spans, reader=scene.reader, turn=scene.turn),
             pooled=pooled,
             each=each,
-            template_differs=bool(templates - {self.shape.template}),
+            template_differs=tied.template_differs,
             past_turn=past_turn,
+        )
+
+    def _once(self, edit: Intervention, source: Source) -> _Tied:
+        """Made once for each intervention and the files it names; captured rows may be dropped and are not kept."""
+        if isinstance(edit, Replace):
+            return self._tie(edit, source)
+        key = (edit, *(vector.digest for vector in source.vectors.values()))
+        tied = self._tied.get(key)
+        if tied is None:
+            if len(self._tied) >= _MOST_TIED:
+                self._tied.clear()
+            tied = self._tied[key] = self._tie(edit, source)
+        return tied
+
+    def _tie(self, edit: Intervention, source: Source) -> _Tied:
+        layers = self._layers(edit, source)
+        terms = {
+            layer: term_of(edit, source, Place(layer, *self._sizes(edit.site, layer))) for layer in layers
+        }
+        if isinstance(edit, Replace):
+            self._check_rows(edit, layers)
+        templates = {vector.header.template for vector in source.vectors.values()} - {""}
+        return _Tied(
+            layers=layers,
+            terms=terms,
+            identity=identity(
+                edit, source, layers, self.shape.layers - 1 if edit.site == "resid_post" else None
+            ),
+            digest=digest(edit),
+            vector=_named(edit, source),
+            template_differs=bool(templates - {self.shape.template}),
         )
 
     def settle(self, plan: RowPlan, scene: Scene) -> None:
@@ -174,7 +215,7 @@ class Tying:
             raise self.lacks("replace", "captured rows need an activation store")
         try:
             rows = self.store.at(ref)
-            model = self.store.open([ref]).records[0].source.model
+            model = self.store.of([ref]).records[0].source.model
         except NoActivation as error:
             raise self.lacks(f"replace from {ref.record or 'no record'}", str(error)) from error
         if model != self.shape.digest and not edit.foreign:

@@ -1,17 +1,14 @@
 """A steering vector on disk: a safetensors file whose metadata key `symposia.vector` holds JSON.
 
-Tensors are fp32. By kind: `direction.{layer}` is `[D]` of unit length (direction), `[k, D]` (subspace) or `[2, D]`
-(plane) with orthonormal rows; `mean.{site}.{layer}` `[X]` are reference activations (means); a sparse autoencoder
-(latent) has `encoder.{layer}` and `decoder.{layer}` `[F, D]`, `encoder_bias.{layer}` `[F]` with all that is added to
-the product, and `threshold.{layer}` `[F]` where it has one. The digest names what the vector does: metadata without
-`created`, `description` and `warnings`, and the tensor bytes.
+Tensors are fp32; `kinds` says which a file of each kind holds. The digest names what the vector does: metadata without
+`created`, `description` and `warnings`, and the tensor bytes in the order of their names.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,28 +19,23 @@ from safetensors.torch import save
 from torch import Tensor
 
 from symposia.core.capture import Site
-from symposia.core.errors import InvalidInput, SymposiaError
+from symposia.core.errors import InvalidInput
 from symposia.core.files import write_atomic
 from symposia.core.positions import Positions, answer
-from symposia.core.value import Value, canonical, decode
+from symposia.core.value import Value, canonical, checked, decode
+
+from .kinds import DIRECTED, NAMES, Kind, UnreadableVector, check_tensors, layer_of
 
 FORMAT = "symposia.vector/1"
 KEY = "symposia.vector"
 _UNNAMED = ("created", "description", "warnings")
-_NAMES = {
-    "means": re.compile(r"mean\.[a-z_]+\.\d+"),
-    "latent": re.compile(r"(encoder|encoder_bias|decoder|threshold)\.\d+"),
-}
-_DIRECTION = re.compile(r"direction\.\d+")
-Kind = Literal["direction", "subspace", "plane", "means", "latent"]
-
-
-class UnreadableVector(SymposiaError):
-    """A file is not a vector file of this format, or its tensors are not what its header promises."""
 
 
 class FittedOn(Value, frozen=True, kw_only=True):
-    """The model whose activations the vector was read from; `width` is that of the site read."""
+    """The model whose activations the vector was read from; `width` is that of the site read.
+
+    Of a file that names no model, `digest` is empty and `layers` 0.
+    """
 
     name: str
     digest: str
@@ -54,11 +46,11 @@ class FittedOn(Value, frozen=True, kw_only=True):
 
 
 class Reading(Value, frozen=True, kw_only=True):
-    """Where the activations were read. `layers=()` means all."""
+    """Where the activations were read. `layers=()` means all; `where=None` that only the site is known (imported)."""
 
     site: Site = "resid_post"
     layers: tuple[int, ...] = ()
-    where: Positions = answer()
+    where: Positions | None = answer()
     pool: Literal["mean", "last", "max"] = "mean"
     per: Literal["sample", "token"] = "sample"
     drop_sinks: bool = True
@@ -123,34 +115,32 @@ class Header(Value, frozen=True, kw_only=True):
 
 
 class SteeringVector:
-    """A header, one direction per layer, checked: finite, non-zero, unit or orthonormal, of the stated width.
+    """A header and its tensors, checked: finite, non-zero, unit or orthonormal, of the stated width.
 
-    Kinds without directions hold their `tensors` by name instead.
+    `directions` by layer for the kinds that have them; everything else in `tensors` by name.
     """
 
     def __init__(
         self, header: Header, directions: Mapping[int, Tensor], tensors: Mapping[str, Tensor] | None = None
     ) -> None:
         """`directions[layer]` is `[D]` or `[k, D]`. Raises `UnreadableVector` for what no model could be steered by."""
-        self.header = header
+        self.header = _finite(header)
         self.directions = {layer: _plain(d) for layer, d in sorted(directions.items())}
         self.tensors = {name: _plain(t) for name, t in sorted((tensors or {}).items())}
-        if header.kind in _NAMES:
-            _check_tensors(header, self.directions, self.tensors)
-        elif not self.directions or {str(layer) for layer in self.directions} != set(header.layers):
+        named = f"vector {header.name!r}"
+        if header.kind in DIRECTED and {str(layer) for layer in self.directions} != set(header.layers):
             raise UnreadableVector(
-                f"vector {header.name!r}: expected one direction for each of layers {sorted(header.layers)}; "
+                f"{named}: expected one direction for each of layers {sorted(header.layers)}; "
                 f"got {sorted(self.directions)}"
             )
-        for layer, direction in self.directions.items():
-            _check(header, layer, direction)
-        self.digest = _digest(header, self._named())
+        check_tensors(header.kind, header.model.width, self._named(), named)
+        self.digest = _digest(self.header, self._named())
         self._units: dict[int, Tensor] = {}
 
     @property
     def layers(self) -> tuple[int, ...]:
         """Block indexes that have a direction, or tensors."""
-        return tuple(self.directions) or tuple(sorted({int(n.rpartition(".")[2]) for n in self.tensors}))
+        return tuple(self.directions) or tuple(sorted({layer_of(name) for name in self.tensors}))
 
     def units(self, layer: int) -> Tensor:
         """A layer's rows `[k, D]` in fp64, as orthonormal as that allows: each less its part in those before."""
@@ -168,6 +158,10 @@ class SteeringVector:
         """What the header says of a layer."""
         return self.header.layers[str(layer)]
 
+    def with_header(self, header: Header) -> SteeringVector:
+        """The same tensors under another header."""
+        return SteeringVector(header, self.directions, self.tensors)
+
     def encode(self) -> bytes:
         """The file's bytes, the same for the same vector."""
         return bytes(save(self._named(), metadata={KEY: canonical(self.header).decode()}))
@@ -180,92 +174,88 @@ class SteeringVector:
         write_atomic(Path(path), self.encode())
 
 
+def load_header(path: Path | str) -> Header:
+    """What a vector file says of itself, without its tensors; `UnreadableVector` says what it holds instead."""
+    with _opened(path) as file:
+        return _header(file, path)
+
+
 def load_vector(path: Path | str) -> SteeringVector:
     """Read a vector file; `UnreadableVector` says what it holds instead."""
+    with _opened(path) as file:
+        header = _header(file, path)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    if strange := [f"{name} is {t.dtype}" for name, t in tensors.items() if t.dtype != torch.float32]:
+        raise UnreadableVector(f"{path}: expected tensors in torch.float32; {strange[0]}")
+    kind = header.kind
+    directions = {
+        name: t
+        for name, t in tensors.items()
+        if kind in DIRECTED and name.startswith("direction.") and NAMES[kind].fullmatch(name)
+    }
+    rest = {name: t for name, t in tensors.items() if name not in directions}
+    return SteeringVector(header, {layer_of(name): t for name, t in directions.items()}, rest)
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[Any]:
     try:
         with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            yield file
     except (SafetensorError, OSError) as error:
-        raise UnreadableVector(f"{path}: expected a safetensors file; {error}") from error
+        raise UnreadableVector(
+            f"{path}: expected a safetensors file ({error}); `symposia vector convert` reads other formats"
+        ) from error
+
+
+def _header(file: Any, path: Path | str) -> Header:
+    metadata = file.metadata() or {}
     if KEY not in metadata:
         raise UnreadableVector(
-            f"{path}: expected metadata {KEY!r}; got {sorted(metadata) or 'none'}; convert it first"
+            f"{path}: expected metadata {KEY!r}; got {sorted(metadata) or 'none'}; "
+            "`symposia vector convert` reads other formats"
         )
+    what = f"{path}: {KEY}"
     try:
-        header = decode(metadata[KEY], Header, f"{path}: {KEY}")
+        version = msgspec.json.decode(metadata[KEY], type=_Version).format
+        if version != FORMAT:
+            raise UnreadableVector(f"{path}: expected format {FORMAT}; got {version}")
+        return decode(metadata[KEY], Header, what)
+    except msgspec.MsgspecError as error:
+        raise UnreadableVector(f"{what}: {error}") from error
     except InvalidInput as error:
         raise UnreadableVector(str(error)) from error
-    if header.format != FORMAT:
-        raise UnreadableVector(f"{path}: expected format {FORMAT}; got {header.format}")
-    pattern = _NAMES.get(header.kind, _DIRECTION)
-    if unknown := [name for name in tensors if not pattern.fullmatch(name)]:
-        raise UnreadableVector(
-            f"{path}: expected tensors {pattern.pattern} of a {header.kind}; got {unknown[0]!r}"
-        )
-    if header.kind in _NAMES:
-        return SteeringVector(header, {}, tensors)
-    return SteeringVector(header, {int(name.removeprefix("direction.")): t for name, t in tensors.items()})
+
+
+class _Version(msgspec.Struct):
+    """Read first: another version may have other fields."""
+
+    format: str
+
+
+def _finite(header: Header) -> Header:
+    """The header as it will be read again; NaN and infinity have no JSON, and a length is above 0."""
+    try:
+        told = checked(header)
+    except InvalidInput as error:
+        raise UnreadableVector(f"vector {header.name!r}: {error}") from error
+    for layer, notes in told.layers.items():
+        for name, value in (("fitted_norm", notes.fitted_norm), ("reference_norm", notes.reference_norm)):
+            if value is not None and value <= 0:
+                raise UnreadableVector(
+                    f"vector {header.name!r}, layer {layer}: expected {name} above 0; got {value}"
+                )
+    return told
 
 
 def _plain(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", torch.float32).contiguous()
 
 
-def _check_tensors(header: Header, directions: Mapping[int, Tensor], tensors: Mapping[str, Tensor]) -> None:
-    where = f"vector {header.name!r}"
-    if directions or not tensors:
-        raise UnreadableVector(f"{where}: expected tensors {_NAMES[header.kind].pattern}, and no directions")
-    for name, tensor in tensors.items():
-        if not _NAMES[header.kind].fullmatch(name):
-            raise UnreadableVector(f"{where}: expected tensors {_NAMES[header.kind].pattern}; got {name!r}")
-        if not torch.isfinite(tensor).all():
-            raise UnreadableVector(f"{where}: {name} holds NaN or infinity")
-    if header.kind == "latent":
-        for layer in {name.rpartition(".")[2] for name in tensors}:
-            _check_autoencoder(header, layer, tensors)
-
-
-def _check_autoencoder(header: Header, layer: str, tensors: Mapping[str, Tensor]) -> None:
-    got = {
-        name: list(tensors[f"{name}.{layer}"].shape)
-        for name in ("encoder", "decoder", "encoder_bias", "threshold")
-        if f"{name}.{layer}" in tensors
-    }
-    features = got.get("encoder", [0])[0]
-    expected = {
-        "encoder": [features, header.model.width],
-        "decoder": [features, header.model.width],
-        "encoder_bias": [features],
-    }
-    if "threshold" in got:
-        expected["threshold"] = [features]
-    if got != expected:
-        raise UnreadableVector(f"vector {header.name!r}, layer {layer}: expected {expected}; got {got}")
-
-
-def _check(header: Header, layer: int, direction: Tensor) -> None:
-    where = f"vector {header.name!r}, layer {layer}"
-    fits = direction.dim() == (1 if header.kind == "direction" else 2) and (
-        header.kind != "plane" or len(direction) == 2
-    )
-    if not fits or direction.shape[-1] != header.model.width:
-        raise UnreadableVector(
-            f"{where}: expected a {header.kind} of width {header.model.width}; got {list(direction.shape)}"
-        )
-    if not torch.isfinite(direction).all():
-        raise UnreadableVector(f"{where}: holds NaN or infinity")
-    rows_kD = direction.reshape(-1, direction.shape[-1]).double()
-    gram = rows_kD @ rows_kD.T
-    if not torch.allclose(gram, torch.eye(len(gram), dtype=torch.float64), atol=1e-4):
-        raise UnreadableVector(
-            f"{where}: expected unit length (orthonormal rows); got norms {rows_kD.norm(dim=1).tolist()}"
-        )
-
-
 def _digest(header: Header, tensors: Mapping[str, Tensor]) -> str:
     named = {k: v for k, v in msgspec.to_builtins(header).items() if k not in _UNNAMED}
     state = hashlib.sha256(canonical(named))
     for name, tensor in sorted(tensors.items()):
-        state.update(name.encode() + b"\0" + bytes(tensor.numpy().tobytes()))
+        state.update(name.encode() + b"\0")
+        state.update(tensor.numpy().data)
     return "sha256:" + state.hexdigest()

@@ -71,6 +71,7 @@ class Table:
             turn=turn,
             call=call,
             speaker=speaker,
+            profile=self.profile_digest(speaker) if speaker in self.participants else "",
         )
 
 
@@ -161,7 +162,7 @@ def bare_request(table: Table, turn: Turn, messages: Transcript, as_of: int, all
         speaker=turn.speaker,
         turn=as_of,
         interventions=profile.interventions,
-        captures=rules.captures,
+        captures=rules.captures_of(turn.speaker),
         history=profile.history,
         past=past_turns(messages.messages, profile, turn.speaker),
         tools=tools,

@@ -236,16 +236,24 @@ class Conversation(Holder):
 
     async def aprompt(self, speaker: Speaker) -> Prompt:
         """The prompt its model would be given now, rendered by the backend."""
+        return await self.session.backend.render(await self.anext_request(speaker))
+
+    def prompt(self, speaker: Speaker) -> Prompt:
+        """See `aprompt`."""
+        return portal.call(self.aprompt(speaker))
+
+    async def anext_request(self, speaker: Speaker) -> Request:
+        """The request that its turn would be made of now: what patching compares, and twins are made from."""
         asked = await ask(
             self._table(), Turn(speaker=self._name(speaker)), self.transcript, len(self.transcript), FREE
         )
         if not isinstance(asked, Ask):
             raise InvalidInput("this view needs a summary first; take the turn to have it made")
-        return await self.session.backend.render(asked.request)
+        return asked.request
 
-    def prompt(self, speaker: Speaker) -> Prompt:
-        """See `aprompt`."""
-        return portal.call(self.aprompt(speaker))
+    def next_request(self, speaker: Speaker) -> Request:
+        """See `anext_request`."""
+        return portal.call(self.anext_request(speaker))
 
     def request(self, ref: Ref) -> Request:
         """The request that made a sampled message, rebuilt from the transcript; its digest is the stored one."""

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from symposia.core.drift import Drift, crossings
 from symposia.core.errors import InvalidInput, SymposiaError, TurnFailed
 from symposia.core.events import (
     ConversationStarted,
     ConversationStopped,
+    DriftCrossed,
     Emit,
     Event,
     TurnDenied,
@@ -20,7 +22,7 @@ from symposia.core.events import (
 )
 from symposia.core.message import Message
 from symposia.core.profile import Participant, check_roster
-from symposia.core.request import Backend
+from symposia.core.request import About, Backend
 from symposia.core.transcript import Transcript
 
 from .ask import Table
@@ -87,22 +89,31 @@ def check_setting(table: Table) -> None:
             )
         if participant.profile.sampling.max_tokens < 1:
             raise InvalidInput(f"{participant.name}: max_tokens must be at least 1 for a turn; 0 is a read")
-    if isinstance(rules.fit, Summarise) and not rules.fit.by.startswith(FUNCTION):
-        table.participant(rules.fit.by)
-    elif isinstance(rules.fit, Summarise):
-        table.summariser(rules.fit.by.removeprefix(FUNCTION))
-    for hook in kit.hooks:
-        if isinstance(hook, JudgeHook):
-            table.participant(hook.participant)
-    for condition in conditions(rules.until):
-        if isinstance(condition, StopString) and condition.by is not None:
-            table.participant(condition.by)
+    _check_names(table)
     if any(isinstance(c, Cost) for c in conditions(rules.until)):
         unpriced = {p.profile.model for p in table.participants.values()} - set(kit.prices)
         if unpriced:
             raise InvalidInput(
                 f"a cost limit needs a price for {', '.join(sorted(unpriced))}; add it to prices"
             )
+
+
+def _check_names(table: Table) -> None:
+    """Everyone whom a fit, a hook, a stop condition or a meter names takes part."""
+    rules = table.rules
+    if isinstance(rules.fit, Summarise) and not rules.fit.by.startswith(FUNCTION):
+        table.participant(rules.fit.by)
+    elif isinstance(rules.fit, Summarise):
+        table.summariser(rules.fit.by.removeprefix(FUNCTION))
+    for hook in table.kit.hooks:
+        if isinstance(hook, JudgeHook):
+            table.participant(hook.participant)
+    for condition in conditions(rules.until):
+        if isinstance(condition, StopString) and condition.by is not None:
+            table.participant(condition.by)
+    for meter in rules.metered:
+        for name in meter.speakers:
+            table.participant(name)
 
 
 def check_costs(transcript: Transcript) -> None:
@@ -215,6 +226,7 @@ class _Loop:
         ]
 
     def _commit(self, turn: Turn, taken: Taken) -> None:
+        before = len(self.transcript)
         self.transcript = self.transcript.append(*taken.messages)
         last = taken.messages[-1]
         self.tally = msgspec.structs.replace(
@@ -223,7 +235,12 @@ class _Loop:
             denied=self.tally.denied + last.is_control,
             usage=self.tally.usage + taken.usage,
         )
-        self.table.emit(_event(self.table, turn, taken, last))
+        event = _event(self.table, turn, taken, last)
+        self.table.emit(event)
+        for meter in self.table.rules.metered:
+            for one in crossings(self.transcript, meter):
+                if one.turn >= before:
+                    self.table.emit(_crossed(event.about, one, meter.limit))
 
     def _fail(self, failures: list[tuple[Turn, SymposiaError]]) -> None:
         at = len(self.transcript)
@@ -244,7 +261,20 @@ class _Loop:
         ) from error
 
 
-def _event(table: Table, turn: Turn, taken: Taken, last: Message) -> Event:
+def _crossed(about: About, one: Drift, limit: float) -> DriftCrossed:
+    assert one.z is not None
+    return DriftCrossed(
+        about=about,
+        speaker=one.speaker,
+        turn=one.turn,
+        name=one.name,
+        vector=one.vector,
+        z=one.z,
+        limit=limit,
+    )
+
+
+def _event(table: Table, turn: Turn, taken: Taken, last: Message) -> TurnTaken | TurnDenied:
     about = table.about(turn.speaker, last.as_of or 0)
     if last.is_control:
         return TurnDenied(about=about, message=last, usage=taken.usage)

@@ -45,7 +45,10 @@ def rebuild(table: Table, transcript: Transcript, ref: Ref) -> Request:
         choices=asked.choices,
         as_of=message.as_of,
     )
-    table = replace(table, rules=replace(table.rules, captures=asked.captures, logprobs=asked.logprobs))
+    rules = replace(
+        table.rules, captures=asked.captures, meters=(), until=None, logprobs=asked.logprobs
+    )  # what a meter read is among the captures
+    table = replace(table, rules=rules)
     messages = seen(transcript.up_to(index), turn.speaker, message.as_of)
     bare = bare_request(table, turn, messages, message.as_of, allowance_of(asked))
     lines = lines_of(table, turn, messages, made.dropped)

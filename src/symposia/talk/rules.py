@@ -8,6 +8,7 @@ from typing import Literal
 
 from symposia.core.capture import Capture
 from symposia.core.clock import Clock, SystemClock
+from symposia.core.drift import DriftMeter
 from symposia.core.events import Tally
 from symposia.core.message import Message, Signal
 from symposia.core.request import About, Completion, Delta
@@ -18,7 +19,7 @@ from .fit import Fail, Fit
 from .hooks import Hook
 from .protocols import Stop
 from .seeds import SeedKey
-from .stop import StopCondition
+from .stop import Drifted, StopCondition, conditions
 from .view import ViewRules
 
 
@@ -50,7 +51,7 @@ class Rules:
     """What decides how turns are taken; nothing here holds state.
 
     `seed_key` names the conversation's random streams: its first element is the root seed. `captures` and `logprobs`
-    are asked for on every turn.
+    are asked for on every turn, what `meters` read on the turns of those they watch.
     """
 
     until: StopCondition | None = None
@@ -65,6 +66,18 @@ class Rules:
     on_length: Literal["keep", "fail"] = "keep"
     captures: tuple[Capture, ...] = ()
     logprobs: int | None = None
+    meters: tuple[DriftMeter, ...] = ()
+
+    @property
+    def metered(self) -> tuple[DriftMeter, ...]:
+        """The meters asked for, and those a stop condition watches."""
+        watched = (one.meter for one in conditions(self.until) if isinstance(one, Drifted))
+        return tuple(dict.fromkeys((*self.meters, *watched)))
+
+    def captures_of(self, speaker: str) -> tuple[Capture, ...]:
+        """What is captured on a speaker's turns."""
+        read = (capture for meter in self.metered if meter.watches(speaker) for capture in meter.captures)
+        return tuple(dict.fromkeys((*self.captures, *read)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

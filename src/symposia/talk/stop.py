@@ -6,6 +6,7 @@ from typing import Annotated, Protocol, runtime_checkable
 
 from msgspec import Meta
 
+from symposia.core.drift import DriftMeter, crossings
 from symposia.core.errors import InvalidInput
 from symposia.core.events import Tally
 from symposia.core.transcript import Transcript
@@ -172,6 +173,16 @@ class Cost(Condition, frozen=True, tag="cost"):
         return f"cost: ${spent:.4f} of ${self.usd:.4f}" if spent is not None and spent >= self.usd else None
 
 
+class Drifted(Condition, frozen=True, tag="drifted"):
+    """A turn went past the meter's limit. Its captures are asked for on the turns of the speakers it watches."""
+
+    meter: DriftMeter
+
+    def check(self, transcript: Transcript, tally: Tally) -> str | None:
+        past = crossings(transcript, self.meter)
+        return f"drifted: {past[0].speaker} {past[0].name} z {past[0].z:+.1f}" if past else None
+
+
 class AnyOf(Condition, frozen=True, tag="any"):
     """Stops when one holds; a turn gets the smallest allowance and all strings."""
 
@@ -211,7 +222,7 @@ class AllOf(Condition, frozen=True, tag="all"):
         return open_ones[0].allowance(transcript, tally, share) if len(open_ones) == 1 else FREE
 
 
-Until = Turns | Tokens | TokenBudget | Elapsed | StopString | Cost | AnyOf | AllOf
+Until = Turns | Tokens | TokenBudget | Elapsed | StopString | Cost | Drifted | AnyOf | AllOf
 
 
 def conditions(until: StopCondition | None) -> tuple[StopCondition, ...]:

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, NamedTuple
 
-from msgspec.structs import replace
-
 from symposia.core.capture import Capture, Project
 from symposia.core.errors import InvalidInput
 from symposia.core.lines import Line, Segment
@@ -26,7 +24,6 @@ from symposia.core.value import Value
 
 if TYPE_CHECKING:
     from symposia.engine import Engine
-    from symposia.interp.contrast import ContrastPair
     from symposia.interp.vector import SteeringVector
 
 READER = "assistant"
@@ -92,17 +89,6 @@ def _nats(done: Completion) -> float:
     if done.logprobs is None or not own:
         raise InvalidInput("a read of a reply came back without its logprobs")
     return -fmean([done.logprobs.prompt[i - 1] for i in own])
-
-
-def unframed(pairs: Sequence[ContrastPair]) -> tuple[ContrastPair, ...]:
-    """The pairs without their system texts, so that only the words differ."""
-    return tuple(
-        replace(pair, positive=_said(pair.positive), negative=_said(pair.negative)) for pair in pairs
-    )
-
-
-def _said(lines: Sequence[Line]) -> tuple[Line, ...]:
-    return tuple(line for line in lines if line.role != "system")
 
 
 def exchanges(transcript: Transcript) -> list[tuple[Message, Exchange]]:

@@ -22,7 +22,7 @@ from symposia.talk import portal
 
 from .choose import SCALES, Chooser, begun
 from .columns import Cell, side_by_side
-from .measure import Gauge, Mean, exchanges, mean_of, unframed
+from .measure import Gauge, Mean, exchanges, mean_of
 
 if TYPE_CHECKING:
     from symposia.facade import Direction
@@ -81,7 +81,7 @@ class Played:
 def play(asked: DemoOptions, world: World) -> int:
     """Play it and print it."""
     from symposia.facade import Conversation, engines, fit
-    from symposia.interp.contrast import load_pairs
+    from symposia.interp.contrast import load_pairs, unframed
 
     here = files(__package__)
     with as_file(here.joinpath("demo.yaml")) as scenario:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from symposia.backends.endpoints import HOSTED
+from symposia.core.capture import Capture
 from symposia.core.errors import InvalidInput
 from symposia.core.message import Message, said
 from symposia.core.models import resolve
@@ -28,6 +29,7 @@ from .form import Endpoint, ScenarioForm, Seat, Speech
 from .located import Path as Place
 from .located import ScenarioFileError
 from .overrides import override
+from .selections import select_in_words
 from .shorthand import spelled_out
 from .tree import Tree, read_tree
 
@@ -46,6 +48,7 @@ class Setting:
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     prices: Mapping[str, Price] = field(default_factory=dict)
     vectors: tuple[SteeringVector, ...] = ()
+    captures: tuple[Capture, ...] = ()
     rows: Path | None = None
 
     def expanded(self, row: int | None) -> Setting:
@@ -74,6 +77,7 @@ def read_setting(path: Path, settings: Sequence[str] = (), *, allow_code: bool =
     tree = read_tree(text, str(path))
     override(tree, settings)
     tree.data = spelled_out(tree.data)
+    select_in_words(tree)
     form = convert(tree, ScenarioForm)
     return _Builder(form, tree, path.parent, allow_code=allow_code).setting()
 
@@ -118,6 +122,7 @@ class _Builder:
             endpoints=form.endpoints,
             prices={self._model(a, ("prices", a)): price for a, price in form.prices.items()},
             vectors=tuple(self.vectors.values()),
+            captures=form.captures,
             rows=self._dataset(),
         )
 

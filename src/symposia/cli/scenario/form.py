@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from symposia.backends import Fault
+from symposia.core.capture import Capture
 from symposia.core.intervention import Intervention
 from symposia.core.lines import LineRules
 from symposia.core.profile import Sampling
@@ -105,7 +106,8 @@ class ScenarioForm(Value, frozen=True, kw_only=True):
     """A scenario file, version 1.
 
     `shared_system` and `shared_context` are said to everyone first, by the system and the moderator; `prompt` by the
-    last participant. `opening` are messages before the first turn.
+    last participant. `opening` are messages before the first turn. `captures` are read on every turn, and kept in the
+    run's folder.
     """
 
     symposia: Literal[1]
@@ -123,6 +125,7 @@ class ScenarioForm(Value, frozen=True, kw_only=True):
     view: ViewRules = ViewRules()
     fit: Fit = Fail()
     hooks: tuple[SavedHooks, ...] = ()
+    captures: tuple[Capture, ...] = ()
     dataset: Dataset | None = None
     prices: dict[str, Price] = {}
     mcp: Any = None

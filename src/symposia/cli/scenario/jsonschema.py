@@ -14,7 +14,10 @@ _REFUSED = ("mcp", "code")
 
 
 def scenario_schema() -> dict[str, Any]:
-    """JSON Schema 2020-12. `speakers` may be left out (everybody), and the `type` of any/all conditions."""
+    """JSON Schema 2020-12. `speakers` may be left out (everybody), and the `type` of any/all conditions.
+
+    `where` may be said in words.
+    """
     schema = msgspec.json.decode(
         msgspec.json.encode(msgspec.json.schema(ScenarioForm))
     )  # tuples become lists
@@ -27,6 +30,9 @@ def scenario_schema() -> dict[str, Any]:
         del parts["ScenarioForm"]["properties"][field]
     for part in parts.values():
         _without_discriminators(part)
+        properties = part.get("properties", {})
+        if "where" in properties:
+            properties["where"] = {"anyOf": [{"type": "string"}, properties["where"]]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:symposia:schema:scenario.v1",

@@ -6,7 +6,7 @@ Axes: T tokens, I and O a linear layer's widths.
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, c_float, c_int32, c_int64, c_void_p
+from ctypes import POINTER, c_char_p, c_float, c_int32, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,44 @@ class StepC(ctypes.Structure):
     ]
 
 
+class WritingC(ctypes.Structure):
+    """`Writing`."""
+
+    _fields_ = [
+        ("rows", c_void_p),
+        ("stride", c_int64),
+        *((name, c_void_p) for name in ("sums", "peak")),
+        ("registers", c_int64),
+        ("gates", c_void_p),
+    ]
+
+
+class ProgramC(ctypes.Structure):
+    """`Program`."""
+
+    _fields_ = [
+        *((name, c_int64) for name in ("width", "count")),
+        *((name, c_void_p) for name in ("tokens", "ends")),
+        ("code", c_char_p),
+    ]
+
+
+class ReadC(ctypes.Structure):
+    """`Read`."""
+
+    _fields_ = [("tokens", c_void_p), ("count", c_int64), ("before", c_int64), ("to", c_void_p)]
+
+
+class TapC(ctypes.Structure):
+    """`Tap`."""
+
+    _fields_ = [
+        *((name, c_int64) for name in ("stage", "place", "reads")),
+        ("program", ProgramC),
+        ("read", POINTER(ReadC)),
+    ]
+
+
 _SIZES: list[Any] = [c_int64, c_int64, c_int32]
 _STEP: list[Any] = [POINTER(ModelC), POINTER(LayerC), POINTER(StepC)]
 _CALLS: tuple[tuple[str, Any, list[Any]], ...] = (
@@ -73,12 +111,12 @@ _CALLS: tuple[tuple[str, Any, list[Any]], ...] = (
         c_int32,
         [POINTER(ModelC), POINTER(LinearC), POINTER(LinearC), c_int64, c_int64, *([c_void_p] * 4), c_int64],
     ),
+    ("intervene", c_int32, [POINTER(WritingC), POINTER(ProgramC), c_void_p, c_int32]),
     (
-        "intervene",
-        c_int32,
-        [c_int64, c_int64, c_int64, c_int32, *([c_void_p] * 7), c_int64, c_void_p],
+        "run",
+        None,
+        [*_STEP, c_int64, c_int64, *([c_void_p] * 4), c_void_p, c_int64, POINTER(WritingC)],
     ),
-    ("run", None, [*_STEP, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_void_p]),
     ("lanes", c_int32, []),
     ("paired", c_int32, []),
 )

@@ -33,6 +33,7 @@
 #define MANY (TILE + 1) /* a full register tile among many */
 #define DEEP 1024 /* inputs of a panel that stay in cache */
 #define AHEAD 16  /* keys fetched before they are needed */
+#define SOON 512  /* numbers of a bank row fetched before they are needed */
 #define FEW 7     /* queries for which turning keys into columns does not pay */
 #define QUERIES 8 /* query tokens attended together */
 #define INLINE static inline __attribute__((always_inline))
@@ -547,6 +548,273 @@ static void attention(const Model *m, const Layer *layer, const Step *step, floa
     }
 }
 
+/* --- interventions ------------------------------------------------------------------------------------------------ */
+
+typedef struct { /* `RECORD` of interp.program, which says what each kind does */
+    int32_t kind, read, write, slot, flags, gate;
+    double a, b, c, low, high, m;
+} Instruction;
+
+enum { UPDATE, ROTATE, SLERP, OVERWRITE, LATENT, SEAL, COUNTED, PROBE };
+enum { RELATIVE = 1, WHOLE = 2, SUM = 4, PRODUCT = 8, KEEP = 16, NO_GROWTH = 32, PART = 64, BELOW = 128, COSINE = 256,
+       CAST = 512, SPAN = 1024 };
+
+static float dot(const float *x, const float *y, int64_t n) {
+    vec products[4] = {{0}}; /* of which none waits for another */
+    float rest = 0;
+    int64_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+        for (int w = 0; w < 4; w++) products[w] += load(x + i + w * LANES) * load(y + i + w * LANES);
+    for (; i + LANES <= n; i += LANES) products[0] += load(x + i) * load(y + i);
+    for (; i < n; i++) rest += x[i] * y[i];
+    return sum(products[0] + products[1] + (products[2] + products[3])) + rest;
+}
+
+/* In one pass: ||was||^2, ||is - was||^2, and both along a unit row. */
+static void compared(const float *was, const float *is, const float *unit, int64_t n, float found[4]) {
+    vec norms = {0}, apart = {0}, before = {0}, after = {0};
+    float rest[4] = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        vec a = load(was + i), b = load(is + i), u = load(unit + i), by = b - a;
+        norms += a * a;
+        apart += by * by;
+        before += a * u;
+        after += b * u;
+    }
+    for (; i < n; i++) {
+        float a = was[i], b = is[i], by = b - a;
+        rest[0] += a * a;
+        rest[1] += by * by;
+        rest[2] += a * unit[i];
+        rest[3] += b * unit[i];
+    }
+    found[0] = sum(norms) + rest[0];
+    found[1] = sum(apart) + rest[1];
+    found[2] = sum(before) + rest[2];
+    found[3] = sum(after) + rest[3];
+}
+
+static float length(const float *x, int64_t n) { return sqrtf(dot(x, x, n)); }
+
+static void moved(float *h, float size, const float *along, int64_t n) {
+    for (int64_t i = 0; i < n; i++) h[i] += size * along[i];
+}
+
+/* One token's residual as its instructions run. `was` and `is` are after the cast, before and after an element; in fp32
+ * `base` is `is`. */
+typedef struct {
+    float *h, *base, *was, *is;
+    double before, after; /* squares of a subspace so far */
+    int64_t n;
+    int half;
+} Residual;
+
+static void slerped(Residual *t, const Instruction *ins, const float *r) {
+    float norm = length(t->h, t->n), share = (float)ins->a, m = (float)ins->m;
+    float cosine = dot(t->h, r, t->n) / (norm > 1e-12f ? norm : 1e-12f);
+    cosine = cosine > 1 ? 1 : cosine < -1 ? -1 : cosine;
+    float sine = sqrtf(1 - cosine * cosine), angle = acosf(cosine);
+    int flat = sine < 1e-4f;
+    float keep = flat ? 1 - share : sinf((1 - share) * angle) / sine;
+    float turn = flat ? share : sinf(share * angle) / sine, by = 1;
+    if (flat) {
+        float total = 0;
+        for (int64_t i = 0; i < t->n; i++) {
+            float x = keep * t->h[i] + turn * norm * r[i];
+            total += x * x;
+        }
+        by = norm / (sqrtf(total) > 1e-12f ? sqrtf(total) : 1e-12f);
+    }
+    for (int64_t i = 0; i < t->n; i++) {
+        float x = by * (keep * t->h[i] + turn * norm * r[i]);
+        t->h[i] += m * (x - t->h[i]);
+    }
+}
+
+static void changed(Residual *t, const Instruction *ins, const float *r, const float *w) {
+    float m = (float)ins->m, a = (float)ins->a, s;
+    switch (ins->kind) {
+        case UPDATE: {
+            s = ins->read ? dot(t->h, r, t->n) : 0;
+            float clipped = s < (float)ins->low ? (float)ins->low : s > (float)ins->high ? (float)ins->high : s;
+            float size = m * (a + (float)ins->b * s + (float)ins->c * clipped);
+            if (ins->flags & RELATIVE) size *= length(t->base, t->n);
+            moved(t->h, size, w, t->n);
+            break;
+        }
+        case ROTATE: {
+            s = dot(t->h, r, t->n);
+            float other = dot(t->h, w, t->n), long_ = hypotf(s, other);
+            moved(t->h, long_ * cosf(m * a) - s, r, t->n);
+            moved(t->h, long_ * sinf(m * a) - other, w, t->n);
+            break;
+        }
+        case SLERP: slerped(t, ins, r); break;
+        case OVERWRITE:
+            for (int64_t i = 0; i < t->n; i++) t->h[i] += m * (ins->flags & WHOLE ? 1 : r[i]) * (w[i] - t->h[i]);
+            break;
+        case LATENT: {
+            float f = dot(t->h, r, t->n) + (float)ins->b;
+            f = f > (float)ins->c ? f : f == f ? 0 : f;
+            float wanted = ins->flags & SUM ? f + a : ins->flags & PRODUCT ? f * a : a;
+            moved(t->h, m * (wanted - f), w, t->n);
+            break;
+        }
+    }
+}
+
+static void sealed(Residual *t, int32_t flags) {
+    if (flags & (KEEP | NO_GROWTH)) {
+        float now = length(t->h, t->n), then = length(t->base, t->n);
+        if (now > 0 && (flags & KEEP || now > then) && memcmp(t->h, t->base, t->n * sizeof *t->h))
+            for (int64_t i = 0; i < t->n; i++) t->h[i] *= then / now;
+    }
+    float *was = t->was;
+    t->was = t->is;
+    t->is = was;
+    if (t->half) {
+        memcpy(t->base, t->h, t->n * sizeof *t->h);
+        for (int64_t i = 0; i < t->n; i++) t->is[i] = widen(narrow(t->h[i]));
+    } else {
+        memcpy(t->is, t->h, t->n * sizeof *t->h);
+        t->base = t->is;
+    }
+}
+
+static void counted(Residual *t, const Instruction *ins, const float *unit, double *sums, double *peak) {
+    float found[4];
+    compared(t->was, t->is, unit, t->n, found);
+    double before = ins->read ? found[2] : 0, after = ins->read ? found[3] : 0;
+    if (ins->flags & (PART | SPAN)) {
+        t->before += before * before;
+        t->after += after * after;
+        if (ins->flags & PART) return;
+        before = sqrt(t->before);
+        after = sqrt(t->after);
+        t->before = t->after = 0;
+    }
+    double entry[5] = {1, sqrtf(found[0]), sqrtf(found[1]), before, after};
+    for (int i = 0; i < 5; i++) sums[5 * ins->slot + i] += entry[i];
+    if (!(entry[2] <= peak[ins->slot])) peak[ins->slot] = entry[2];
+}
+
+static void probed(const Residual *t, const Instruction *ins, const float *unit, float *open, double *sums) {
+    float s = dot(t->h, unit, t->n), norm = length(t->h, t->n), score = s;
+    norm = norm > 1e-12f ? norm : 1e-12f;
+    if (ins->flags & COSINE) score = s / norm;
+    if (ins->flags & CAST) {
+        float product = 0, squares = 0;
+        for (int64_t i = 0; i < t->n; i++) {
+            float part = tanhf(s * unit[i]);
+            product += t->h[i] * part;
+            squares += part * part;
+        }
+        score = product / (norm * (sqrtf(squares) > 1e-12f ? sqrtf(squares) : 1e-12f));
+    }
+    *open = (score > (float)ins->a) != !!(ins->flags & BELOW);
+    double entry[3] = {1, score, *open};
+    for (int i = 0; i < 3; i++) sums[5 * ins->slot + i] += entry[i];
+}
+
+/* What is shared by all that is written in a step. `stride` numbers lie between rows of the bank, `registers` between
+ * tokens of `gates`, which may be NULL. */
+typedef struct {
+    const float *rows;
+    int64_t stride;
+    double *sums, *peak;
+    int64_t registers;
+    float *gates;
+} Writing;
+
+/* Instructions up to ends[i] for flat token tokens[i], of rows of `width` numbers. */
+typedef struct {
+    int64_t width, count;
+    const int64_t *tokens, *ends;
+    const Instruction *code;
+} Program;
+
+/* The rows that the instructions of a token use are wanted soon: the weights of a whole step lay in between. */
+static void awaited(const Writing *writing, const Program *program, int64_t i) {
+    int64_t first = program->width < SOON ? program->width : SOON; /* what follows in line comes by itself */
+    for (int64_t k = i ? program->ends[i - 1] : 0; k < program->ends[i]; k++) {
+        const Instruction *ins = program->code + k;
+        if (ins->read) fetch(writing->rows, ins->read * writing->stride, first, 0);
+        if (ins->write && ins->write != ins->read) fetch(writing->rows, ins->write * writing->stride, first, 0);
+    }
+}
+
+/* Runs a program on rows in the model's dtype; `room` is for four rows. */
+static void written(const Writing *writing, const Program *program, void *hidden, int half, float *room) {
+    int64_t width = program->width;
+    if (program->count) awaited(writing, program, 0);
+    for (int64_t i = 0, k = 0; i < program->count; i++) {
+        if (i + 1 < program->count) awaited(writing, program, i + 1);
+        Residual t = {room, room + width, room + 2 * width, room + 3 * width, 0, 0, width, half};
+        int64_t token = program->tokens[i];
+        void *at = (char *)hidden + token * width * (half ? sizeof(bf16) : sizeof(float));
+        to_float(t.h, at, width, half);
+        memcpy(t.is, t.h, width * sizeof *room);
+        if (half)
+            memcpy(t.base, t.h, width * sizeof *room);
+        else
+            t.base = t.is;
+        for (; k < program->ends[i]; k++) {
+            const Instruction *ins = program->code + k;
+            const float *r = writing->rows + ins->read * writing->stride, *w = writing->rows + ins->write * writing->stride;
+            float *open = writing->gates == NULL ? NULL : writing->gates + token * writing->registers + ins->gate;
+            if (ins->kind == PROBE)
+                probed(&t, ins, r, open, writing->sums);
+            else if (ins->gate && *open == 0)
+                continue;
+            else if (ins->kind == SEAL)
+                sealed(&t, ins->flags);
+            else if (ins->kind == COUNTED)
+                counted(&t, ins, r, writing->sums, writing->peak);
+            else
+                changed(&t, ins, r, w);
+        }
+        from_float(at, t.h, width, half);
+    }
+}
+
+/* The same for rows that no stack holds; 1 if there was no memory for it. */
+int32_t intervene(const Writing *writing, const Program *program, void *hidden, int32_t half) {
+    float *room = malloc(4 * program->width * sizeof *room);
+    if (room == NULL) return 1;
+    written(writing, program, hidden, half, room);
+    free(room);
+    return 0;
+}
+
+/* --- taps --------------------------------------------------------------------------------------------------------- */
+
+typedef struct { /* rows of some flat tokens, copied out one after the other; before or after what is written */
+    const int64_t *tokens;
+    int64_t count, before;
+    char *to;
+} Read;
+
+typedef struct { /* one site: how many stages lie before it, which buffer it is, what is written, what is read */
+    int64_t stage, place, reads;
+    Program program;
+    const Read *read;
+} Tap;
+
+static void copied(const Tap *tap, const char *from, int before, int half) {
+    size_t bytes = tap->program.width * (half ? sizeof(bf16) : sizeof(float));
+    for (const Read *read = tap->read; read < tap->read + tap->reads; read++)
+        if (read->before == before)
+            for (int64_t i = 0; i < read->count; i++)
+                memcpy(read->to + i * bytes, from + read->tokens[i] * bytes, bytes);
+}
+
+static void tapped(const Tap *tap, const Writing *writing, void *rows, int half, float *room) {
+    copied(tap, rows, 1, half);
+    if (tap->program.count) written(writing, &tap->program, rows, half, room);
+    copied(tap, rows, 0, half);
+}
+
 /* --- the stack ---------------------------------------------------------------------------------------------------- */
 
 static void gated(const Model *m, const float *both, float *out, int64_t tokens, int64_t wide) {
@@ -573,7 +841,7 @@ static int64_t widest(const Model *m) {
 /* Floats of scratch that `run` needs. */
 int64_t scratch(const Model *m, const Step *step) {
     int64_t shares = m->threads > 1 ? m->threads : 1;
-    return 3 * step->tokens * (widest(m) + 1) + shares * room_floats(m, step->longest) + 64;
+    return 3 * step->tokens * (widest(m) + 1) + 4 * widest(m) + shares * room_floats(m, step->longest) + 64;
 }
 
 /* Room for one step: two wide buffers, one for bf16 copies, and one for attention. */
@@ -626,12 +894,17 @@ static void joined(const Model *m, void *hidden, const void *term, int64_t n) {
 
 /* Stages [first, last) of the stack, five a layer: z, the attention's term of z, hidden += term, the MLP's term,
  * hidden += term. hidden_TD, z_TX and term_TD are in the model's dtype. Layers with experts have no MLP here: the
- * caller makes its term and goes on behind it. */
+ * caller makes its term and goes on behind it. `taps` stand before these stages or behind the last, in order. */
 void run(const Model *m, const Layer *layers, const Step *step, int64_t first, int64_t last, void *hidden, void *z,
-         void *term, float *room) {
+         void *term, float *room, const Tap *taps, int64_t count, const Writing *writing) {
     int64_t each = step->tokens * (widest(m) + 1);
-    Desk desk = {room, room + each, room + 3 * each, (bf16 *)(room + 2 * each)};
-    for (int64_t stage = first; stage < last; stage++) {
+    void *places[] = {hidden, z, term};
+    float *aside = room + 3 * each;
+    Desk desk = {room, room + each, aside + 4 * widest(m), (bf16 *)(room + 2 * each)};
+    for (int64_t stage = first;; stage++) {
+        for (; count && taps->stage == stage; taps++, count--)
+            tapped(taps, writing, places[taps->place], m->half, aside);
+        if (stage == last) return;
         const Layer *layer = layers + stage / 5;
         switch (stage % 5) {
             case 0: looked(m, layer, step, hidden, z, &desk); break;
@@ -719,189 +992,6 @@ int32_t experts(const Model *m, const Linear *gate_up, const Linear *down, int64
     free(groups);
     free(places);
     return failed;
-}
-
-/* --- interventions ------------------------------------------------------------------------------------------------ */
-
-typedef struct { /* `RECORD` of interp.program, which says what each kind does */
-    int32_t kind, read, write, slot, flags, gate;
-    double a, b, c, low, high, m;
-} Instruction;
-
-enum { UPDATE, ROTATE, SLERP, OVERWRITE, LATENT, SEAL, COUNTED, PROBE };
-enum { RELATIVE = 1, WHOLE = 2, SUM = 4, PRODUCT = 8, KEEP = 16, NO_GROWTH = 32, PART = 64, BELOW = 128, COSINE = 256,
-       CAST = 512, SPAN = 1024 };
-
-static float dot(const float *x, const float *y, int64_t n) {
-    vec products = {0};
-    float rest = 0;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES) products += load(x + i) * load(y + i);
-    for (; i < n; i++) rest += x[i] * y[i];
-    return sum(products) + rest;
-}
-
-static float apart(const float *x, const float *y, int64_t n) {
-    vec squares = {0};
-    float rest = 0;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        vec by = load(x + i) - load(y + i);
-        squares += by * by;
-    }
-    for (; i < n; i++) rest += (x[i] - y[i]) * (x[i] - y[i]);
-    return sqrtf(sum(squares) + rest);
-}
-
-static float length(const float *x, int64_t n) { return sqrtf(dot(x, x, n)); }
-
-static void moved(float *h, float size, const float *along, int64_t n) {
-    for (int64_t i = 0; i < n; i++) h[i] += size * along[i];
-}
-
-/* One token's residual as its instructions run. `was` and `is` are after the cast, before and after an element. */
-typedef struct {
-    float *h, *base, *was, *is;
-    double before, after; /* squares of a subspace so far */
-    int64_t n;
-    int half;
-} Residual;
-
-static void slerped(Residual *t, const Instruction *ins, const float *r) {
-    float norm = length(t->h, t->n), share = (float)ins->a, m = (float)ins->m;
-    float cosine = dot(t->h, r, t->n) / (norm > 1e-12f ? norm : 1e-12f);
-    cosine = cosine > 1 ? 1 : cosine < -1 ? -1 : cosine;
-    float sine = sqrtf(1 - cosine * cosine), angle = acosf(cosine);
-    int flat = sine < 1e-4f;
-    float keep = flat ? 1 - share : sinf((1 - share) * angle) / sine;
-    float turn = flat ? share : sinf(share * angle) / sine, by = 1;
-    if (flat) {
-        float total = 0;
-        for (int64_t i = 0; i < t->n; i++) {
-            float x = keep * t->h[i] + turn * norm * r[i];
-            total += x * x;
-        }
-        by = norm / (sqrtf(total) > 1e-12f ? sqrtf(total) : 1e-12f);
-    }
-    for (int64_t i = 0; i < t->n; i++) {
-        float x = by * (keep * t->h[i] + turn * norm * r[i]);
-        t->h[i] += m * (x - t->h[i]);
-    }
-}
-
-static void changed(Residual *t, const Instruction *ins, const float *r, const float *w) {
-    float m = (float)ins->m, a = (float)ins->a, s;
-    switch (ins->kind) {
-        case UPDATE: {
-            s = ins->read ? dot(t->h, r, t->n) : 0;
-            float clipped = s < (float)ins->low ? (float)ins->low : s > (float)ins->high ? (float)ins->high : s;
-            float size = m * (a + (float)ins->b * s + (float)ins->c * clipped);
-            if (ins->flags & RELATIVE) size *= length(t->base, t->n);
-            moved(t->h, size, w, t->n);
-            break;
-        }
-        case ROTATE: {
-            s = dot(t->h, r, t->n);
-            float other = dot(t->h, w, t->n), long_ = hypotf(s, other);
-            moved(t->h, long_ * cosf(m * a) - s, r, t->n);
-            moved(t->h, long_ * sinf(m * a) - other, w, t->n);
-            break;
-        }
-        case SLERP: slerped(t, ins, r); break;
-        case OVERWRITE:
-            for (int64_t i = 0; i < t->n; i++) t->h[i] += m * (ins->flags & WHOLE ? 1 : r[i]) * (w[i] - t->h[i]);
-            break;
-        case LATENT: {
-            float f = dot(t->h, r, t->n) + (float)ins->b;
-            f = f > (float)ins->c ? f : f == f ? 0 : f;
-            float wanted = ins->flags & SUM ? f + a : ins->flags & PRODUCT ? f * a : a;
-            moved(t->h, m * (wanted - f), w, t->n);
-            break;
-        }
-    }
-}
-
-static void sealed(Residual *t, int32_t flags) {
-    if (flags & (KEEP | NO_GROWTH)) {
-        float now = length(t->h, t->n), then = length(t->base, t->n);
-        if (now > 0 && (flags & KEEP || now > then) && memcmp(t->h, t->base, t->n * sizeof *t->h))
-            for (int64_t i = 0; i < t->n; i++) t->h[i] *= then / now;
-    }
-    memcpy(t->base, t->h, t->n * sizeof *t->h);
-    float *was = t->was;
-    t->was = t->is;
-    t->is = was;
-    if (t->half)
-        for (int64_t i = 0; i < t->n; i++) t->is[i] = widen(narrow(t->h[i]));
-    else
-        memcpy(t->is, t->h, t->n * sizeof *t->h);
-}
-
-static void counted(Residual *t, const Instruction *ins, const float *unit, double *sums, double *peak) {
-    double before = ins->read ? dot(t->was, unit, t->n) : 0, after = ins->read ? dot(t->is, unit, t->n) : 0;
-    if (ins->flags & (PART | SPAN)) {
-        t->before += before * before;
-        t->after += after * after;
-        if (ins->flags & PART) return;
-        before = sqrt(t->before);
-        after = sqrt(t->after);
-        t->before = t->after = 0;
-    }
-    double entry[5] = {1, length(t->was, t->n), apart(t->is, t->was, t->n), before, after};
-    for (int i = 0; i < 5; i++) sums[5 * ins->slot + i] += entry[i];
-    if (!(entry[2] <= peak[ins->slot])) peak[ins->slot] = entry[2];
-}
-
-static void probed(const Residual *t, const Instruction *ins, const float *unit, float *open, double *sums) {
-    float s = dot(t->h, unit, t->n), norm = length(t->h, t->n), score = s;
-    norm = norm > 1e-12f ? norm : 1e-12f;
-    if (ins->flags & COSINE) score = s / norm;
-    if (ins->flags & CAST) {
-        float product = 0, squares = 0;
-        for (int64_t i = 0; i < t->n; i++) {
-            float part = tanhf(s * unit[i]);
-            product += t->h[i] * part;
-            squares += part * part;
-        }
-        score = product / (norm * (sqrtf(squares) > 1e-12f ? sqrtf(squares) : 1e-12f));
-    }
-    *open = (score > (float)ins->a) != !!(ins->flags & BELOW);
-    double entry[3] = {1, score, *open};
-    for (int i = 0; i < 3; i++) sums[5 * ins->slot + i] += entry[i];
-}
-
-/* Runs the instructions up to ends[i] on flat token tokens[i] of hidden_TD, in the model's dtype; `stride` numbers lie
- * between rows of the bank, `registers` between tokens of `gates`. 1 if there was no memory for it. */
-int32_t intervene(int64_t count, int64_t width, int64_t stride, int32_t half, void *hidden, const int64_t *tokens,
-                  const int64_t *ends, const Instruction *code, const float *rows, double *sums, double *peak,
-                  int64_t registers, float *gates) {
-    float *room = malloc(4 * width * sizeof *room);
-    if (room == NULL) return 1;
-    for (int64_t i = 0, k = 0; i < count; i++) {
-        Residual t = {room, room + width, room + 2 * width, room + 3 * width, 0, 0, width, half};
-        void *at = (char *)hidden + tokens[i] * width * (half ? sizeof(bf16) : sizeof(float));
-        to_float(t.h, at, width, half);
-        memcpy(t.base, t.h, width * sizeof *room);
-        memcpy(t.is, t.h, width * sizeof *room);
-        for (; k < ends[i]; k++) {
-            const Instruction *ins = code + k;
-            const float *r = rows + ins->read * stride, *w = rows + ins->write * stride;
-            float *open = gates == NULL ? NULL : gates + tokens[i] * registers + ins->gate;
-            if (ins->kind == PROBE)
-                probed(&t, ins, r, open, sums);
-            else if (ins->gate && *open == 0)
-                continue;
-            else if (ins->kind == SEAL)
-                sealed(&t, ins->flags);
-            else if (ins->kind == COUNTED)
-                counted(&t, ins, r, sums, peak);
-            else
-                changed(&t, ins, r, w);
-        }
-        from_float(at, t.h, width, half);
-    }
-    free(room);
-    return 0;
 }
 
 /* --- one linear layer --------------------------------------------------------------------------------------------- */

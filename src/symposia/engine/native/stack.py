@@ -1,4 +1,4 @@
-"""All layers of a model as one call into the kernels, broken off wherever a site has to be visited.
+"""All layers of a model as one call into the kernels, the sites of a step within it.
 
 Axes: T tokens of the flat batch, D residual width, K key heads, d head size, r rotary width.
 """
@@ -17,11 +17,10 @@ from symposia.engine.runner import Batch
 from symposia.interp.apply import StepWork
 from symposia.interp.plan import Point
 
-from .binding import Kernels, LayerC, ModelC, PackedLinear, StepC
+from .binding import Kernels, LayerC, ModelC, PackedLinear, StepC, WritingC
+from .taps import STAGE, STAGES, Reached, Taps
+from .writer import writing_of
 
-_STAGES = 5  # of a layer
-_STAGE = {"resid_pre": 0, "z": 1, "attn_out": 2, "resid_mid": 3, "mlp_out": 4, "resid_post": 5}
-_THOUGHT = 3  # stages of a layer before its MLP
 _ELSEWHERE = ("final", "logits", "router")
 
 Thinking = Callable[[Tensor, StepWork], Tensor]
@@ -86,10 +85,11 @@ class NativeStack:
         )
         self._thinking = {i: each.mlp for i, each in enumerate(layers) if not isinstance(each.mlp, tuple)}
         self._room = torch.empty(0)
+        self._taps: Taps | None = None
 
     def takes(self, points: Iterable[Point]) -> bool:
         """Whether every site lies between stages."""
-        return all(site in _STAGE or site in _ELSEWHERE for site, _ in points)
+        return all(site in STAGE or site in _ELSEWHERE for site, _ in points)
 
     def run(self, hidden_TD: Tensor, batch: Batch, work: StepWork) -> Tensor:
         """What leaves the last block; `hidden_TD` may be overwritten. K/V of all tokens are written."""
@@ -104,38 +104,46 @@ class NativeStack:
         need = self._library.scratch(self._model, step)
         if len(self._room) < need:
             self._room = torch.empty(need)
-        done = 0
-        for stage, layer, site in self._breaks(work.points):
-            self._advance(step, done, stage, at)
-            done = stage
-            if site is None:
-                at.term_TD = self._thinking[layer](at.hidden_TD, work).contiguous()
-                done += 1
+        taps = self._taps_of(work)
+        loose = taps.aim(work.layout, at.all)
+        gates_TG = work.gates(len(hidden_TD)) if taps.count else None
+        writing = writing_of(work.kit.bank, work.kit.ledger, gates_TG) if taps.count else None
+        begin = Reached(0, 0)
+        for each in taps.breaks:
+            self._advance(step, (begin, each.reached), at, taps, writing)
+            begin = each.reached
+            if each.site is None:
+                at.term_TD = self._thinking[each.layer](at.hidden_TD, work).contiguous()
+                begin = Reached(begin.stage + 1, begin.taps)
             else:
-                at.visit(site, layer, work)
-        self._advance(step, done, _STAGES * len(self._layers), at)
+                at.visit(each.site, each.layer, work)
+        self._advance(step, (begin, Reached(STAGES * len(self._layers), taps.count)), at, taps, writing)
+        for group, layer, rows_NX in loose:
+            group.put(layer, rows_NX)
+        work.done(taps.points)
         del held
         return at.hidden_TD
 
-    def _breaks(self, points: Iterable[Point]) -> list[tuple[int, int, Site | None]]:
-        """Where the kernels stop: how many stages lie before, the layer, and the site; None: experts stand in there.
+    def _taps_of(self, work: StepWork) -> Taps:
+        if self._taps is None or not self._taps.fit(work):
+            widths = (self._spec.width, self._spec.heads * self._spec.size, self._spec.width)
+            self._taps = Taps(work, widths, self._thinking)
+        return self._taps
 
-        Of two at one place, what leaves a layer comes before what enters the next, and a site before the experts.
-        """
-        found = [(_STAGES * i + _THOUGHT, i, 1, None) for i in self._thinking]
-        visited = [
-            (_STAGES * layer + _STAGE[site], layer, 0, site)
-            for site, layer in points
-            if site in _STAGE and layer is not None
-        ]
-        order = sorted([*found, *visited], key=lambda each: each[:3])
-        return [(stage, layer, site) for stage, layer, _, site in order]
-
-    def _advance(self, step: StepC, first: int, last: int, at: _Places) -> None:
+    def _advance(
+        self,
+        step: StepC,
+        between: tuple[Reached, Reached],
+        at: _Places,
+        taps: Taps,
+        writing: WritingC | None,
+    ) -> None:
+        first, last = between
         if first < last:
             self._library.run(
-                *(self._model, self._layers, step, first, last),
+                *(self._model, self._layers, step, first.stage, last.stage),
                 *(at.hidden_TD.data_ptr(), at.z_TX.data_ptr(), at.term_TD.data_ptr(), self._room.data_ptr()),
+                *(taps.address(first.taps), last.taps - first.taps, writing),
             )
 
 
@@ -146,6 +154,11 @@ class _Places:
     hidden_TD: Tensor
     z_TX: Tensor
     term_TD: Tensor
+
+    @property
+    def all(self) -> tuple[Tensor, Tensor, Tensor]:
+        """In the order of `taps.PLACE`."""
+        return self.hidden_TD, self.z_TX, self.term_TD
 
     def visit(self, site: Site, layer: int, work: StepWork) -> None:
         """Take what stands at a site past it."""

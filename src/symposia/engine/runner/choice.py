@@ -15,6 +15,7 @@ from symposia.engine.verify import TOKENS, verify
 from symposia.interp.anatomy import Parts
 
 from . import Runner
+from .device import Accelerator, accelerator_of
 from .hf import HfRunner
 from .lean import LeanRunner
 
@@ -32,16 +33,33 @@ class Choice:
     spares: bool = False
 
 
+@dataclass(frozen=True)
+class _Room:
+    """Positions of the rotary tables, blocks of K/V, and what the device offers."""
+
+    window: int
+    blocks: int
+    accelerator: Accelerator | None
+
+
 def choose(
-    loaded: Loaded, parts: Parts | None, options: EngineOptions, *, window: int, blocks: int
+    loaded: Loaded,
+    parts: Parts | None,
+    options: EngineOptions,
+    *,
+    window: int,
+    blocks: int,
+    accelerator: Accelerator | None = None,
 ) -> Choice:
     """The runner of a loaded model, checked against the model's own forward.
 
     `runner="auto"` takes the lean forward if its family is listed and it agrees, otherwise the module itself.
     `ArchitectureNotUnderstood`: a forced runner, or the module under our attention, would run wrongly.
     """
+    found = (accelerator or accelerator_of(loaded.model)) if options.native else None
+    room = _Room(window, blocks, found)
     with loaded.projections.whole():
-        choice = _choose(loaded, parts, options, window=window, blocks=blocks)
+        choice = _choose(loaded, parts, options, room)
     if choice.spares:
         loaded.projections.drop()
     else:
@@ -49,36 +67,43 @@ def choose(
     return choice
 
 
-def _choose(
-    loaded: Loaded, parts: Parts | None, options: EngineOptions, *, window: int, blocks: int
-) -> Choice:
+def _choose(loaded: Loaded, parts: Parts | None, options: EngineOptions, room: _Room) -> Choice:
     reason = "asked for"
     if options.runner != "hf":
         try:
-            return _lean(loaded, options, window=window, blocks=blocks)
+            return _lean(loaded, options, room)
         except ArchitectureNotUnderstood as error:
             if options.runner == "lean":
                 raise
             reason = str(error)
-    hf = HfRunner(loaded.model, parts, blocks=blocks, block_size=options.block, attention=options.attention)
-    _checked(loaded, hf, blocks, options.block)
+    hf = HfRunner(
+        loaded.model,
+        parts,
+        blocks=room.blocks,
+        block_size=options.block,
+        attention=options.attention,
+        accelerator=room.accelerator,
+    )
+    _checked(loaded, hf, room.blocks, options.block)
     return Choice(hf, "hf", reason + _attending(options))
 
 
-def _lean(loaded: Loaded, options: EngineOptions, *, window: int, blocks: int) -> Choice:
+def _lean(loaded: Loaded, options: EngineOptions, room: _Room) -> Choice:
     """With kernels if there are any and they compute what the module does."""
-    pack, how = _packer(loaded, options)
+    pack, how = _packer(loaded, options, room.accelerator)
 
     def made(pack: Packer | None) -> tuple[Runner, str]:
         runner = LeanRunner(
             loaded.model,
-            window=window,
-            blocks=blocks,
+            window=room.window,
+            blocks=room.blocks,
             block_size=options.block,
+            max_rows=options.max_rows,
             pack=pack,
             attention=options.attention,
+            accelerator=room.accelerator,
         )
-        return runner, _checked(loaded, runner, blocks, options.block) + _attending(options)
+        return runner, _checked(loaded, runner, room.blocks, options.block) + _attending(options)
 
     if pack is not None:
         try:
@@ -94,8 +119,12 @@ def _attending(options: EngineOptions) -> str:
     return "" if options.attention == "auto" else f"; attention: {options.attention}"
 
 
-def _packer(loaded: Loaded, options: EngineOptions) -> tuple[Packer | None, str]:
-    """What packs a model for the kernels, or why it runs on torch's operators."""
+def _packer(
+    loaded: Loaded, options: EngineOptions, accelerator: Accelerator | None
+) -> tuple[Packer | None, str]:
+    """What packs a model for the native kernels, or why it runs on torch's operators."""
+    if accelerator is not None:
+        return None, "torch with Triton's kernels, decode steps recorded"
     if not options.native:
         return None, "plain torch, as asked for"
     if loaded.device.type != "cpu" or loaded.dtype not in DTYPES:

@@ -20,10 +20,11 @@ from symposia.interp.apply import StepWork
 from symposia.interp.bank import Bank, Ledger
 from symposia.interp.plan import Point
 from symposia.interp.taps import WITHIN
-from symposia.interp.write import TorchWriter, Writer
+from symposia.interp.write import Writer
 
 from . import Batch
 from .attention import KvStore, Step
+from .device import Accelerator, writer_of
 from .inside import KEYWORD, NAME, WORK, paged_attention
 from .routing import Routed, Routers
 
@@ -41,6 +42,7 @@ class HfRunner:
         blocks: int,
         block_size: int,
         attention: Attention = "auto",
+        accelerator: Accelerator | None = None,
     ) -> None:
         AttentionInterface.register(NAME, paged_attention)
         self._model, self._parts = model, parts
@@ -48,6 +50,8 @@ class HfRunner:
         self._routers = Routers()
         self._device = next(model.parameters()).device
         self._small = is_small(model)
+        self._accelerator = accelerator
+        self._grid = None if accelerator is None else accelerator.grid
 
     @property
     def module(self) -> nn.Module:
@@ -56,8 +60,8 @@ class HfRunner:
         return model
 
     def writer(self, bank: Bank, ledger: Ledger) -> Writer:
-        """Torch's operators."""
-        return self._routers.writer(TorchWriter(bank, ledger))
+        """What the device has."""
+        return self._routers.writer(writer_of(self._accelerator, bank, ledger))
 
     @torch.no_grad()
     def copy(self, copies: Sequence[Copy]) -> None:
@@ -79,7 +83,7 @@ class HfRunner:
                 position_ids=torch.tensor([batch.positions], device=self._device),
                 use_cache=False,
                 logits_to_keep=torch.tensor(keep, dtype=torch.long, device=self._device),
-                **{KEYWORD: Step(batch, self._store, self._device), WORK: work},
+                **{KEYWORD: Step(batch, self._store, self._device, grid=self._grid), WORK: work},
             ).logits[0]
         work.visit_logits(keep, logits_NV)
         if keep == batch.wanted:

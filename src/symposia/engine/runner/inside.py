@@ -5,14 +5,17 @@ Axes: T flat tokens, N some of them, H query heads, K key heads, d head size, L 
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from symposia.core.capture import Site
 from symposia.interp.apply import StepWork
+from symposia.interp.plan import Point
 
-from .attention import Step, View, attend
+from .attention import Fixed, Step, View, attend
 
 NAME = "symposia_paged"
 KEYWORD, WORK = "symposia_step", "symposia_work"
@@ -42,8 +45,33 @@ def paged_attention(
     return attend_openly(step, work, layer, (query_THd, key_TKd, value_TKd), view)[None], None
 
 
+class Visits(Protocol):
+    """What a forward passes its sites through: a step's `StepWork`, or the taps of a recording."""
+
+    @property
+    def points(self) -> frozenset[Point]:
+        """Sites and layers that must be visited."""
+        ...
+
+    def visit(self, point: Point, hidden_TD: Tensor, *, owned: bool = False) -> Tensor:
+        """What continues from a site."""
+        ...
+
+    def within(self, layer: int) -> bool:
+        """Whether something is wanted within a layer's attention."""
+        ...
+
+    def tokens_at(self, point: Point) -> list[int]:
+        """Flat tokens that are wanted at a site that is computed on demand."""
+        ...
+
+    def visit_rows(self, point: Point, tokens: list[int], rows: Tensor) -> None:
+        """Hand over what was computed for some flat tokens."""
+        ...
+
+
 def attend_openly(
-    step: Step, work: StepWork, layer: int, heads: tuple[Tensor, Tensor, Tensor], view: View
+    step: Step | Fixed, work: Visits, layer: int, heads: tuple[Tensor, Tensor, Tensor], view: View
 ) -> Tensor:
     """`attend` over (`query_THd`, `key_TKd`, `value_TKd`), past the sites `q`, `k`, `v` and `pattern` of a layer."""
     query_THd, key_TKd, value_TKd = heads
@@ -53,12 +81,13 @@ def attend_openly(
     key_TKd, value_TKd = _visited(work, "k", layer, key_TKd), _visited(work, "v", layer, value_TKd)
     out_THd = attend(step, layer, query_THd, key_TKd, value_TKd, view=view)
     if tokens := work.tokens_at(("pattern", layer)):
+        assert isinstance(step, Step)
         keys = step.store.layer(layer, key_TKd, value_TKd)[0]
         work.visit_rows(("pattern", layer), tokens, _pattern(step, tokens, query_THd, keys, view))
     return out_THd
 
 
-def _visited(work: StepWork, site: Site, layer: int, x_THd: Tensor) -> Tensor:
+def _visited(work: Visits, site: Site, layer: int, x_THd: Tensor) -> Tensor:
     flat_TX = x_THd.reshape(len(x_THd), -1)
     visited_TX = work.visit((site, layer), flat_TX)
     return x_THd if visited_TX is flat_TX else visited_TX.view(x_THd.shape)
@@ -72,11 +101,11 @@ def _pattern(step: Step, tokens: list[int], query_THd: Tensor, keys: Tensor, vie
         mask_nL = step.masked(view.window, chunk)
         for t in at:
             rows[t] = _row(query_THd[t], keys[chunk.slots_L], mask_nL[t - chunk.offset], view)
-    for r, t in enumerate(step.decode_R.tolist()):
+    decoding = step.decoding
+    for r, t in enumerate(decoding.tokens_R.tolist()):
         if t in tokens:
-            rows[t] = _row(
-                query_THd[t], keys[step.decode_slots_RL[r]], step.masked(view.window, None)[r], view
-            )
+            mask_L = step.masked(view.window, None)[r]
+            rows[t] = _row(query_THd[t], keys[decoding.slots_RL[r]], mask_L, view)
     longest = max(row.shape[1] for row in rows.values())
     return torch.stack([pad(rows[t], (0, longest - rows[t].shape[1])) for t in tokens])
 

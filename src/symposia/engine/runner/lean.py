@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -20,23 +20,31 @@ from symposia.engine.native.stack import LayerSpec, NativeStack, StackSpec
 from symposia.engine.native.writer import NativeWriter
 from symposia.engine.options import Attention
 from symposia.engine.projections import Packer
+from symposia.engine.replay.recorder import Recorder
 from symposia.interp.apply import StepWork
 from symposia.interp.bank import Bank, Ledger
-from symposia.interp.write import TorchWriter, Writer
+from symposia.interp.write import Writer
 
 from . import Batch
-from .attention import KvStore, Step
+from .attention import Fixed, KvStore, Step
+from .device import Accelerator, writer_of
 from .family import FAMILIES
 from .hf import is_small, single_threaded
-from .inside import attend_openly
+from .inside import Visits, attend_openly
 from .lean_blocks import Block, Builder, plain_linear
 from .lean_parts import Operator, Rope, joined, norm, norm_scale, rotated
 from .mlp import Mixture
 from .routing import Routers
 
+if TYPE_CHECKING:  # needs triton
+    from symposia.engine.replay.graphs import Graphs, Scope
+
 
 class LeanRunner:
-    """Implements `Runner`. `ArchitectureNotUnderstood` for a family that is not listed."""
+    """Implements `Runner`. `ArchitectureNotUnderstood` for a family that is not listed.
+
+    With a recorder, decode steps of at most `max_rows` rows are recorded and replayed.
+    """
 
     def __init__(
         self,
@@ -45,8 +53,10 @@ class LeanRunner:
         window: int,
         blocks: int,
         block_size: int,
+        max_rows: int = 1,
         pack: Packer | None = None,
         attention: Attention = "auto",
+        accelerator: Accelerator | None = None,
     ) -> None:
         config = model.config.get_text_config()
         if config.model_type not in FAMILIES:
@@ -60,6 +70,10 @@ class LeanRunner:
         self._store = KvStore(blocks, block_size, eager=attention == "eager")
         self._routers = Routers()
         self._small = is_small(model)
+        self._accelerator = accelerator
+        self._grid = None if accelerator is None else accelerator.grid
+        self._most = (max_rows, min(blocks, -(-window // block_size)))
+        self._graphs: Graphs | None = None
         layers = list(model.get_submodule("model.layers").children())
         first: Any = layers[0].self_attn
         self._size: int = first.head_dim
@@ -87,10 +101,17 @@ class LeanRunner:
         return module
 
     def writer(self, bank: Bank, ledger: Ledger) -> Writer:
-        """The kernels where the layers run in them, else torch's operators."""
-        if self._stack is None:
-            return self._routers.writer(TorchWriter(bank, ledger))
-        return self._routers.writer(NativeWriter(self._stack.kernels, bank, ledger))
+        """The kernels where the layers run in them, else what the device has."""
+        if self._stack is not None:
+            return self._routers.writer(NativeWriter(self._stack.kernels, bank, ledger))
+        mixed = any(
+            isinstance(block.mlp, Mixture) for block in self._blocks
+        )  # their shapes follow the routing
+        if self._accelerator is not None and self._accelerator.recorder is not None and not mixed:
+            from symposia.engine.replay.graphs import Graphs
+
+            self._graphs = Graphs(self._scope(self._accelerator.recorder), bank, ledger)
+        return self._routers.writer(writer_of(self._accelerator, bank, ledger))
 
     @torch.no_grad()
     def copy(self, copies: Sequence[Copy]) -> None:
@@ -104,19 +125,48 @@ class LeanRunner:
             if self._stack is not None and not batch.openly and self._stack.takes(work.points):
                 hidden_TD = self._embed(torch.tensor(batch.token_ids))
                 return self._logits(batch, work, self._stack.run(hidden_TD, batch, work))
-            positions_T = torch.tensor(batch.positions, device=self._device)
-            step = Step(batch, self._store, self._device)
-            ropes = {kind: self._rope.at(kind, positions_T) for kind in {b.rope for b in self._blocks}}
-            hidden_TD = self._embed(torch.tensor(batch.token_ids, device=self._device))
-            for layer, block in enumerate(self._blocks):
-                hidden_TD = work.visit(("resid_pre", layer), hidden_TD)
-                z_TX = self._attention(layer, hidden_TD, step, work, ropes[block.rope])
-                term_TD = _term(block, work.visit(("z", layer), z_TX))
-                hidden_TD = hidden_TD + work.visit(("attn_out", layer), term_TD)
-                hidden_TD = work.visit(("resid_mid", layer), hidden_TD)
-                term_TD = work.visit(("mlp_out", layer), _thought(block, hidden_TD, work))
-                hidden_TD = work.visit(("resid_post", layer), hidden_TD + term_TD)
-            return self._logits(batch, work, hidden_TD)
+            if self._graphs is not None:
+                replayed_BV = self._graphs.run(batch, work)
+                if replayed_BV is not None:
+                    return replayed_BV
+            ids_2T = torch.tensor([batch.token_ids, batch.positions], device=self._device)
+            step = Step(batch, self._store, self._device, grid=self._grid)
+            return self._logits(batch, work, self._through(ids_2T[0], ids_2T[1], step, work))
+
+    def _through(self, ids_T: Tensor, positions_T: Tensor, step: Step | Fixed, work: Visits) -> Tensor:
+        """What leaves the last block."""
+        ropes = {kind: self._rope.at(kind, positions_T) for kind in {b.rope for b in self._blocks}}
+        hidden_TD: Tensor = self._embed(ids_T)
+        for layer, block in enumerate(self._blocks):
+            hidden_TD = work.visit(("resid_pre", layer), hidden_TD)
+            z_TX = self._attention(layer, hidden_TD, step, work, ropes[block.rope])
+            term_TD = _term(block, work.visit(("z", layer), z_TX))
+            hidden_TD = hidden_TD + work.visit(("attn_out", layer), term_TD)
+            hidden_TD = work.visit(("resid_mid", layer), hidden_TD)
+            term_TD = work.visit(("mlp_out", layer), _thought(block, hidden_TD, work))
+            hidden_TD = work.visit(("resid_post", layer), hidden_TD + term_TD)
+        return hidden_TD
+
+    def _scope(self, recorder: Recorder) -> Scope:
+        from symposia.engine.replay.graphs import Scope
+
+        assert self._grid is not None
+        rows, blocks = self._most
+        like_1D: Tensor = self._embed(torch.zeros(1, dtype=torch.long, device=self._device))
+
+        def forward(ids_T: Tensor, positions_T: Tensor, step: Fixed, taps: Visits) -> Tensor:
+            return self._unembed(self._norm(self._through(ids_T, positions_T, step, taps)))
+
+        return Scope(
+            forward=forward,
+            store=self._store,
+            grid=self._grid,
+            recorder=recorder,
+            like_1D=like_1D.detach(),
+            layers=len(self._blocks),
+            rows=rows,
+            blocks=blocks,
+        )
 
     def _native_stack(self, native: Kernels, layers: list[nn.Module], config: Any) -> NativeStack | None:
         """The layers as one native call; None for what the kernels have not: another dtype, device or gate."""
@@ -174,7 +224,7 @@ class LeanRunner:
         )
 
     def _attention(
-        self, layer: int, hidden_TD: Tensor, step: Step, work: StepWork, rope: tuple[Tensor, Tensor]
+        self, layer: int, hidden_TD: Tensor, step: Step | Fixed, work: Visits, rope: tuple[Tensor, Tensor]
     ) -> Tensor:
         """What all heads found, side by side."""
         block, heads, kv_heads, size = self._blocks[layer], self._heads, self._kv_heads, self._size
@@ -200,14 +250,16 @@ class LeanRunner:
             final_ND = work.visit(("final", None), self._norm(hidden_TD))[keep]
         else:
             final_ND = self._norm(hidden_TD[keep])
-        logits_NV = self._head(final_ND)
-        if self._softcap is not None:
-            logits_NV = (logits_NV / self._softcap).tanh() * self._softcap
+        logits_NV = self._unembed(final_ND)
         work.visit_logits(keep, logits_NV)
         if keep == batch.wanted:
             return logits_NV
         row_of = {token: row for row, token in enumerate(keep)}
         return logits_NV[[row_of[token] for token in batch.wanted]]
+
+    def _unembed(self, final_ND: Tensor) -> Tensor:
+        logits_NV = self._head(final_ND)
+        return logits_NV if self._softcap is None else (logits_NV / self._softcap).tanh() * self._softcap
 
 
 def _packed(*operators: Operator) -> tuple[PackedLinear, PackedLinear]:
@@ -221,7 +273,7 @@ def _term(block: Block, z_TX: Tensor) -> Tensor:
     return term_TD if block.post_attention is None else block.post_attention(term_TD)
 
 
-def _thought(block: Block, hidden_TD: Tensor, work: StepWork) -> Tensor:
+def _thought(block: Block, hidden_TD: Tensor, work: Visits) -> Tensor:
     """The term that the MLP adds to the residual."""
     x_TD = hidden_TD if block.pre_mlp is None else block.pre_mlp(hidden_TD)
     term_TD = block.mlp.term(x_TD, work) if isinstance(block.mlp, Mixture) else block.mlp.term(x_TD)

@@ -16,8 +16,8 @@ from torch.nn.functional import linear
 
 from symposia.core.errors import ArchitectureNotUnderstood
 from symposia.engine.projections import Packer
-from symposia.interp.apply import StepWork
 
+from .inside import Visits
 from .lean_parts import GateKind, Operator, activation, gate_kind
 from .routing import Routed, Routers
 
@@ -50,7 +50,7 @@ class Mixture:
     layer: int
     gate: GateKind
 
-    def term(self, x_TD: Tensor, work: StepWork) -> Tensor:
+    def term(self, x_TD: Tensor, work: Visits) -> Tensor:
         """The output of the experts chosen, after whatever was written at the router."""
         routed = Routed(*self.router(x_TD))
         if ("router", self.layer) in work.points:

@@ -15,9 +15,10 @@ from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 
 from symposia.core.errors import ArchitectureNotUnderstood
-from symposia.interp.apply import StepWork
 from symposia.interp.plan import Point
 from symposia.interp.write import Code, Writer
+
+from .inside import Visits
 
 
 class Routed(NamedTuple):
@@ -49,7 +50,7 @@ class Routers:
         return _RouterWriter(inner, self)
 
     def visit(
-        self, point: Point, router: nn.Module, hidden_TD: Tensor, routed: Routed, work: StepWork
+        self, point: Point, router: nn.Module, hidden_TD: Tensor, routed: Routed, work: Visits
     ) -> Routed:
         """What continues: `routed`, which the router made of `hidden_TD`, or what it makes of written logits."""
         self._at = at = _Visit(router, hidden_TD, routed)

@@ -1,0 +1,1 @@
+"""`symposia vector`: steering vectors fitted, looked into, and exchanged with other tools."""

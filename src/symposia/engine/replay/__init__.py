@@ -1,0 +1,1 @@
+"""Decode steps recorded once and replayed: what may be, what is told to them, and what records them."""
