@@ -1,9 +1,10 @@
-"""What every test run shares: how many examples a law tries, by HYPOTHESIS_PROFILE; Ctrl-C that is heard."""
+"""What every test run shares: examples of a law, by HYPOTHESIS_PROFILE; Ctrl-C that is heard; Triton without a GPU."""
 
 from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
@@ -16,3 +17,6 @@ if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 ):  # started in the background by a shell: processes inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+if not Path("/dev/nvidiactl").exists():  # read when triton is first imported, by whichever test comes first
+    os.environ.setdefault("TRITON_INTERPRET", "1")

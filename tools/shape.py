@@ -97,9 +97,10 @@ def _measure_file(path: Path, name: str, shape: Shape) -> None:
     if lines > FILE_MAX:
         shape.broken.append(f"{path}:1: {lines} lines; expected <= {FILE_MAX}")
     for owner, function in _functions(tree):
-        length = (function.end_lineno or function.lineno) - function.lineno + 1
+        begin = function.body[0].lineno if _kernel(function) else function.lineno  # its signature is a list
+        length = (function.end_lineno or function.lineno) - begin + 1
         shape.functions.append(length)
-        shape.parameters.append(len(_named(function, owner)))
+        shape.parameters.append(0 if _kernel(function) else len(_named(function, owner)))
         if length > FUNCTION_MAX:
             shape.broken.append(
                 f"{path}:{function.lineno}: {function.name} has {length} lines; <= {FUNCTION_MAX}"
@@ -123,6 +124,10 @@ def _static(function: Function) -> bool:
     return any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in function.decorator_list)
 
 
+def _kernel(function: Function) -> bool:
+    return any(ast.unparse(d) == "triton.jit" for d in function.decorator_list)
+
+
 def _named(function: Function, owner: str) -> list[ast.arg]:
     """The parameters a caller can give one by one; `self` and `cls` aside."""
     positional = [*function.args.posonlyargs, *function.args.args]
@@ -136,10 +141,11 @@ def _parameters(function: Function, owner: str, name: str) -> Iterator[str]:
 
     Required parameters may be positional: pure functions take their inputs in the order of the idea
     (transcript, participant, roster, rules), and naming them at each call only repeats the variables' names.
+    A Triton kernel takes every pointer, stride and compile-time constant one by one: it knows no structures.
     Private functions are called from the file that defines them. The keyword-only parameters of an `__init__` are
     the fields of a configuration, as a struct's are, and count as little.
     """
-    if f"{name}:{function.name}" in PARAMETER_EXCEPTIONS:
+    if f"{name}:{function.name}" in PARAMETER_EXCEPTIONS or _kernel(function):
         return
     named = _named(function, owner)
     positional = len(named) - len(function.args.kwonlyargs)

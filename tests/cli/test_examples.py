@@ -19,6 +19,7 @@ CODES = {
     "moderated_bad": 1,
     "steered_remote": 2,
     "dishes": 0,
+    "captured": 0,
 }
 MORE = {"dishes": ["--row", "2"]}
 

@@ -7,22 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-from transformers import AutoConfig, AutoModelForCausalLM
 from typer.testing import Result
 
 from symposia.interp.check import ALL
 from tests.cli.process import Process
-from tests.reference.families import _COMMON, FAMILIES, build, tokenizer
+from tests.reference.families import FAMILIES, build, save, unlisted
 
 Here = Callable[..., Result]
-
-
-def folder_of(path: Path, model: torch.nn.Module) -> Path:
-    """The model as a folder that anybody may have downloaded."""
-    model.save_pretrained(path)
-    tokenizer().save_pretrained(path)
-    return path
 
 
 def test_the_bundled_model_passes(symposia: Process) -> None:
@@ -61,7 +52,7 @@ def test_rounded_weights_pass_and_are_told(symposia: Process) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_passes_from_a_folder(family: str, tmp_path: Path, here: Here) -> None:
     """Random weights of each listed family, saved and loaded as any checkpoint."""
-    done = here("lens", "check", folder_of(tmp_path / family, build(family, "float32")), "--json")
+    done = here("lens", "check", save(build(family, "float32"), tmp_path / family), "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert {one["status"] for one in told["checks"]} <= {"passed", "not_applicable"}
@@ -70,10 +61,7 @@ def test_every_family_passes_from_a_folder(family: str, tmp_path: Path, here: He
 
 def test_an_unlisted_family_is_refused_with_the_list(tmp_path: Path, here: Here) -> None:
     """Exit 1: what was looked at, what was not run, the families there are, and the way out."""
-    config = AutoConfig.for_model("starcoder2", vocab_size=len(tokenizer()), **_COMMON)
-    config.eos_token_id = config.bos_token_id = None
-    model = AutoModelForCausalLM.from_config(config).eval()
-    where = folder_of(tmp_path / "unlisted", model)
+    where = save(unlisted(), tmp_path / "unlisted")
     done = here("lens", "check", where)
     assert done.exit_code == 1
     assert "anatomy" in done.stdout

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from symposia.core.intervention import Add
 from symposia.core.message import (
@@ -24,7 +25,7 @@ from symposia.core.message import (
     said,
 )
 from symposia.core.palette import DARK, LIGHT, contrast, readable
-from symposia.core.receipt import LayerReceipt, Receipt, TokenCounts
+from symposia.core.receipt import GateReading, LayerReceipt, Receipt, TokenCounts
 from symposia.core.transcript import Transcript
 from symposia.core.usage import Usage
 
@@ -75,7 +76,7 @@ def made(finish: FinishReason = "stop", **fields: object) -> Provenance:
 
 
 def receipt(status: str) -> Receipt:
-    layer = LayerReceipt(layer=3, tokens=2, norm=1.0, delta_mean=0.5, delta_max=0.6)
+    layer = LayerReceipt(layer=3, tokens=2, norm=2.0, delta_mean=0.5, delta_max=0.6)
     return Receipt(
         intervention="i", name="warm", op="add", vector="v", site="resid_post", status=status,
         history="scoped",
@@ -168,7 +169,10 @@ def test_the_hidden_is_folded() -> None:
         (made("content_filter"), "content filter"),
         (made(dropped=((0, 3), (5, 6))), "4 earlier messages out of context"),
         (made(edited_by=("max_words",)), "edited by max_words"),
-        (made(interventions=(Add(vector="v"),), receipts=(receipt("applied"),)), "steered (1)"),
+        (
+            made(interventions=(Add(vector="v"),), receipts=(receipt("applied"),)),
+            "steered: warm at 3, 2 tokens, ‖δ‖ 0.25 of ‖h‖",
+        ),
         (
             made(
                 interventions=(Add(vector="v"), Add(vector="w")),
@@ -196,10 +200,12 @@ def test_an_ordinary_turn_has_no_badge() -> None:
 
 
 def test_receipts_are_shown() -> None:
-    """A receipt's site, status, tokens and layers can be opened."""
-    assert "warm at resid_post: applied; 2 tokens; layers 3: ‖δ‖ 0.5" in turn(
+    """A receipt's vector, site, status, tokens, layers and gate can be opened."""
+    assert "add warm v at resid_post: applied; 2 tokens; layers 3: ‖δ‖ 0.5 of ‖h‖ 2" in turn(
         made(receipts=(receipt("applied"),))
     )
+    closed = replace(receipt("gated_off"), gate=GateReading(score=0.1, threshold=0.4, open=False))
+    assert "gate closed, 0.1 against 0.4" in turn(made(receipts=(closed,)))
 
 
 def test_whispers_name_their_audience() -> None:

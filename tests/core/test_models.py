@@ -28,6 +28,8 @@ ENDPOINTS = ("openai", "ollama", "scripted", "symposia")
         ("scripted:file.py:function", "endpoint", "scripted", "file.py:function"),
         ("openai:qwen2.5-0.5b", "endpoint", "openai", "qwen2.5-0.5b"),
         ("./here", "path", "local", "./here"),
+        (".cache/tiny/llama", "path", "local", ".cache/tiny/llama"),
+        (".cache/llama", "path", "local", ".cache/llama"),
         ("../there/model", "path", "local", "../there/model"),
         ("~/model", "path", "local", "~/model"),
         ("/abs/model", "path", "local", "/abs/model"),

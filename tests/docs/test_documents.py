@@ -8,22 +8,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 pytest.importorskip("torch")
 
+from symposia.interp.dose.values import Dose
+
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
-PAGES = ("README.md", "docs/tutorial.md")
-DOCUMENTS = (*PAGES, "examples/README.md", "CONTRIBUTING.md")
+PAGES = ("README.md", "docs/tutorial.md", "docs/vectors.md")
+FIGURE = "docs/a_causal_figure_in_ten_lines.md"
+DOCUMENTS = (*PAGES, FIGURE, "docs/looking_inside.md", "examples/README.md", "CONTRIBUTING.md")
 
 
-def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+def run(arguments: list[str], cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
 
 
@@ -52,8 +56,42 @@ def test_links_lead_somewhere(page: str) -> None:
         assert (ROOT / page).parent.joinpath(target).exists(), f"{page} links to {target}"
 
 
+@pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / "examples").glob("*.py")))
+def test_an_example_is_short(script: str) -> None:
+    """At most 40 lines, and named in the folder's README."""
+    assert len((ROOT / "examples" / script).read_text(encoding="utf-8").splitlines()) <= 40
+    assert f"`{script}`" in (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+
+
 def test_branching_shows_what_it_promises() -> None:
     """The branch example's twin agrees with its parent, and the parent's digest is unchanged."""
     done = run(["examples/branch_and_sample.py"])
     assert "the twin agrees with the parent: True" in done.stdout
     assert "the parent's digest is unchanged: True" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_ten_lines_make_a_causal_figure(tmp_path: Path) -> None:
+    """They are ten, they run, and what the page says holds: the vector stands out, at a price."""
+    [lines] = BLOCK.findall((ROOT / FIGURE).read_text(encoding="utf-8"))
+    assert len([line for line in lines.splitlines() if line.strip()]) == 10
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    done = run(["-c", lines], tmp_path)
+    assert done.returncode == 0, done.stderr
+    drawn = (tmp_path / "runs/warmth/dose.svg").read_text(encoding="utf-8")
+    assert "random directions" in drawn
+    found = msgspec.json.decode((tmp_path / "runs/warmth/dose.json").read_bytes(), type=Dose)
+    assert found.chosen is not None
+    on_b = {r.kind: r for r in found.chosen.on_b}
+    assert set(on_b) == {"base", "prompt", "vector", "wrong_sign", "random", "matched"}
+    ours = on_b["vector"]
+    for kind in ("base", "wrong_sign", "random", "matched"):
+        assert ours.concept.low > on_b[kind].concept.high, kind
+    assert on_b["wrong_sign"].concept.mean < on_b["base"].concept.mean
+    assert abs(on_b["random"].concept.mean - on_b["base"].concept.mean) < 0.1
+    assert ours.perplexity < 1.3 * on_b["base"].perplexity
+    most = found.at("vector", 1.0)
+    assert most.concept.mean > ours.concept.mean
+    assert most.salad > 0.25
+    assert {r.applied for r in found.responses if r.applied is not None} == {1.0}

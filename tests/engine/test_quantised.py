@@ -95,7 +95,7 @@ def test_steering_and_captures_work(base, kind):
         asks = [request(engine, talk(8), captures=(read,)) for _ in range(2)]
         steered, plainly = answers(engine, [msgspec.structs.replace(asks[0], interventions=(add,)), asks[1]])
         again = answer(engine, asks[1])
-        rows = [engine.store.open(done.activations).tensors().mean(dim=0) for done in (steered, plainly)]
+        rows = [engine.store.of(done.activations).tensors().mean(dim=0) for done in (steered, plainly)]
     assert [receipt.status for receipt in steered.receipts] == ["applied"]
     assert plainly.token_ids == again.token_ids != steered.token_ids
     direction = vector.directions[2] / vector.directions[2].norm()

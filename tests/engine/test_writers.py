@@ -1,4 +1,4 @@
-"""The compiled writer and the one in torch are one thing: same rows, same counts, same gates, for any program."""
+"""The writers in C, in Triton and in torch are one thing: same rows, same counts, same gates, for any program."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from symposia.engine.native.writer import NativeWriter
 from symposia.interp.bank import Bank, Ledger
 from symposia.interp.program import Flag, Instruction, Kind
 from symposia.interp.write import Code, TorchWriter
+from tests.triton_kernels import DEVICE, few_examples, needs_triton
 
 ROWS, SLOTS, REGISTERS = 8, 5, 3
 number = st.floats(-2.0, 2.0, width=32)
@@ -70,32 +71,22 @@ def element(draw):
 programs = st.lists(st.lists(element(), max_size=3), min_size=1, max_size=6)
 
 
-def run(make, program, dtype, seed, *, owned):
+def run(make, program, dtype, seed, *, owned, device=torch.device("cpu")):
     generator = torch.Generator().manual_seed(seed)
-    hidden_TD = torch.randn(len(program) + 2, 37, generator=generator).to(dtype)
-    bank, ledger = Bank(40, torch.float32, torch.device("cpu"), ROWS), Ledger(torch.device("cpu"))
-    bank.rows_KD[1:, :37] = 0.3 * torch.randn(ROWS - 1, 37, generator=generator)
+    hidden_TD = torch.randn(len(program) + 2, 37, generator=generator).to(device, dtype)
+    bank, ledger = Bank(40, torch.float32, device, ROWS), Ledger(device)
+    bank.rows_KD[1:, :37] = 0.3 * torch.randn(ROWS - 1, 37, generator=generator).to(device)
     slots = [ledger.open() for _ in range(SLOTS)]
     named = [
-        [
-            Instruction(
-                **{
-                    name: slots[one.slot] if name == "slot" else getattr(one, name)
-                    for name in one.__dataclass_fields__
-                }
-            )
-            for each in elements
-            for one in each
-        ]
-        for elements in program
+        [one._replace(slot=slots[one.slot]) for each in elements for one in each] for elements in program
     ]
     code = Code([t + 1 for t in range(len(program))], [b"".join(o.encode() for o in each) for each in named])
-    gates_TG = torch.ones(len(hidden_TD), REGISTERS)
+    gates_TG = torch.ones(len(hidden_TD), REGISTERS, device=device)
     before_TD = hidden_TD.clone()
     out_TD = make(bank, ledger).write(hidden_TD, code, gates_TG, owned=owned)
     assert owned or hidden_TD.equal(before_TD)
     assert out_TD[[0, -1]].equal(before_TD[[0, -1]])
-    return out_TD.float(), gates_TG, [ledger.read([slot])[0] for slot in slots]
+    return out_TD.float().cpu(), gates_TG.cpu(), [ledger.read([slot])[0] for slot in slots]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -106,8 +97,30 @@ def test_the_kernel_writes_what_torch_writes(dtype, program, seed):
     native = kernels()
     if isinstance(native, Absent):
         pytest.skip(f"no kernels here: {native.reason}; a C compiler would build them")
-    ours = run(lambda *to: NativeWriter(native, *to), program, dtype, seed, owned=True)
-    plain = run(TorchWriter, program, dtype, seed, owned=False)
+    agree(
+        run(lambda *to: NativeWriter(native, *to), program, dtype, seed, owned=True),
+        run(TorchWriter, program, dtype, seed, owned=False),
+        dtype,
+    )
+
+
+@needs_triton
+@pytest.mark.parametrize("owned", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@given(program=programs, seed=st.integers(0, 1000))
+@few_examples
+def test_triton_writes_what_torch_writes(dtype, program, seed, owned):
+    """The same of the kernel for CUDA, here in Triton's interpreter where there is no GPU."""
+    from symposia.interp.kernels.writer import TritonWriter
+
+    agree(
+        run(TritonWriter, program, dtype, seed, owned=owned, device=DEVICE),
+        run(TorchWriter, program, dtype, seed, owned=False),
+        dtype,
+    )
+
+
+def agree(ours, plain, dtype):
     bar = 2e-4 if dtype is torch.float32 else 2e-2
     scale = 1.0 + plain[0].abs().amax()
     assert float((ours[0] - plain[0]).abs().amax() / scale) <= bar

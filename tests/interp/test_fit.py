@@ -17,9 +17,9 @@ from symposia.core.profile import Sampling
 from symposia.interp.contrast import READER, check_pairs, load_pairs, pair
 from symposia.interp.diagnose import FOLDS, auroc, diagnosis, examine, held_out
 from symposia.interp.fit import fit
-from symposia.interp.methods import DiffMean, Pairs
+from symposia.interp.methods import Caa, DiffMean, Lda, Pairs
 from symposia.interp.vector import Reading, load_vector
-from tests.reference.asking import answer, engine_of, request
+from tests.reference.asking import answer, engine_of, pieces, request, talk
 
 ASKED = ["what do you say", "and then", "is it far", "who was there", "why not", "do tell", "so", "and you"]
 WARM = "what a lovely day to walk with you"
@@ -78,6 +78,20 @@ def test_diff_mean_is_the_difference_of_numpy_means(tmp_path):
     assert steered.receipts[0].layers[0].delta_mean == pytest.approx(notes.fitted_norm)
     assert vector.header.template == engine.template.digest
     assert vector.header.model.digest == engine.shape.digest
+
+
+def test_the_same_pairs_give_the_same_file():
+    """Bit by bit, also on an engine that is busy with something else: a vector's digest names what was fitted."""
+    with engine_of("qwen3", "float32") as engine:
+        alone = fitted(engine, pairs()).vector
+
+        async def busy():
+            others = [pieces(engine, request(engine, talk(5 + n, n))) for n in range(6)]
+            work = fit(pairs(), backend=engine, inside=engine, store=engine.store)
+            return (await asyncio.gather(*others, work))[-1]
+
+        for _ in range(3):
+            assert asyncio.run(busy()).vector.encode() == alone.encode()
 
 
 def planted(n, strength, seed=0, width=24):
@@ -170,3 +184,29 @@ def side(text, asked):
     return {
         "messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": f"{text} {asked}"}]
     }
+
+
+def test_tokens_may_count_instead_of_samples():
+    """`per="token"`: the mean over all tokens of a side; only where a mean has that meaning."""
+    read = Reading(drop_sinks=False, per="token", layers=(2,))
+    with engine_of("qwen2") as engine:
+        found = fitted(engine, pairs(), read=read)
+        rows = {"positive": [], "negative": []}
+        for one in pairs():
+            for side, own in rows.items():
+                ask = request(
+                    engine,
+                    getattr(one, side),
+                    speaker=READER,
+                    turn=2,
+                    sampling=Sampling(max_tokens=0),
+                    captures=(Capture(layers=(2,), where=answer_positions()),),
+                )
+                own.append(engine.store.at(answer(engine, ask).activations[0]).double())
+        for method in (Lda(), Caa()):
+            with pytest.raises(InvalidInput, match="per='token'"):
+                fitted(engine, pairs(), method=method, read=read)
+    gap = torch.cat(rows["positive"]).mean(dim=0) - torch.cat(rows["negative"]).mean(dim=0)
+    assert float(found.vector.directions[2].double() @ gap / gap.norm()) == pytest.approx(1.0)
+    assert found.vector.notes(2).fitted_norm == pytest.approx(float(gap.norm()))
+    assert found.vector.header.read.per == "token"

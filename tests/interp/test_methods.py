@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
@@ -10,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from symposia.interp.diagnose import examine
-from symposia.interp.methods import Caa, DiffMean, Lat, Lda, Logistic, Pairs, Pca, directions
+from symposia.interp.methods import Caa, DiffMean, Lat, Lda, Logistic, Pairs, Pca, directions, probe
 
 METHODS = [DiffMean(), Caa(), Pca(), Pca(centre=True), Lat(), Logistic(), Logistic(pattern=True), Lda()]
 SHAPES = [(12, 40), (60, 24)]  # pairs, width: fewer rows than numbers, and more
@@ -66,6 +67,26 @@ def test_logistic_is_scikit_learns_on_z_scored_rows(n, width, c):
     assert float(one(Logistic(c=c), pairs) @ unit(weight)) > 0.9999
     covariance = torch.from_numpy(rows).T.cov(correction=0)
     assert float(one(Logistic(c=c, pattern=True), pairs) @ unit(covariance @ weight)) > 0.9999
+
+
+@pytest.mark.parametrize(("n", "width"), SHAPES)
+def test_a_probe_gives_scikit_learns_probabilities(n, width):
+    """Weight and bias on rows as they are; a number that never changes does not count."""
+    _, pairs = planted(n, width, 0.5)
+    for side in (pairs.plus_PD, pairs.minus_PD):
+        side[:, 3] = 7.0
+    rows, labels = labelled(pairs)
+    scaler = StandardScaler().fit(rows)
+    model = LogisticRegression(C=0.5, tol=1e-12, max_iter=20_000).fit(scaler.transform(rows), labels)
+    side_N = torch.from_numpy(np.where(np.asarray(labels) > 0, 1.0, -1.0))
+    weight, bias = probe(Logistic(c=0.5), torch.from_numpy(rows), side_N, torch.ones(len(rows)).double())
+    others = torch.from_numpy(rows) + torch.randn(
+        *rows.shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64
+    )
+    others[:, 3] = 7.0
+    expected = torch.from_numpy(model.predict_proba(scaler.transform(others.numpy()))[:, 1])
+    assert torch.allclose((others @ weight + bias).sigmoid(), expected, atol=1e-5)
+    assert float(one(Logistic(c=0.5), pairs) @ unit(weight)) > 0.999999
 
 
 @pytest.mark.parametrize("shrink", [1e-2, 0.5])

@@ -85,7 +85,7 @@ def _structs(info: inspect.StructType) -> list[Any]:
 
 def _coupled(kind: type, field: str) -> bool:
     """Fields only valid together with another, or refused by one kind; laws add examples of these by hand."""
-    known = {"Capture": {"heads"}, "Heads": {"site", "mode", "means"}, "Replace": {"where"}}
+    known = {"Capture": {"heads"}, "Heads": {"site", "mode", "means"}, "Replace": {"where", "heads"}}
     return field == "weights" or field in known.get(kind.__name__, set())
 
 

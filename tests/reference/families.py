@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -73,9 +73,35 @@ def _build(family: str, dtype: str) -> PreTrainedModel:
     config = AutoConfig.for_model(family, vocab_size=len(tokenizer()), **{**_COMMON, **FAMILIES[family]})
     config.eos_token_id = config.bos_token_id = None
     model = AutoModelForCausalLM.from_config(config).to(getattr(torch, dtype)).eval()
+    if dtype == "float64":
+        for module in model.modules():
+            if type(module).__name__.endswith("RMSNorm"):
+                module.forward = partial(_exact_norm, module)
     if family in EXPERTS:
         model.config._experts_implementation = "eager"  # torch's grouped product knows no float64
     return model
+
+
+def unlisted() -> PreTrainedModel:
+    """A model whose family is in no anatomy."""
+    torch.manual_seed(0)
+    config = AutoConfig.for_model("starcoder2", vocab_size=len(tokenizer()), **_COMMON)
+    config.eos_token_id = config.bos_token_id = None
+    return AutoModelForCausalLM.from_config(config).eval()
+
+
+def save(model: PreTrainedModel, folder: Path) -> Path:
+    """The model as a folder that anybody may have downloaded."""
+    model.save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return folder
+
+
+def _exact_norm(module, hidden):
+    """transformers norms rows in fp32 whatever the dtype: of two rows alike to fp64, one may then round up."""
+    eps = module.eps if hasattr(module, "eps") else module.variance_epsilon
+    scale = module.weight + 1.0 if type(module).__name__.startswith("Gemma") else module.weight
+    return hidden * torch.rsqrt(hidden.square().mean(-1, keepdim=True) + eps) * scale
 
 
 def _exact_attention(module, query, key, value, attention_mask, scaling=None, softcap=None, **kwargs):

@@ -111,7 +111,12 @@ def _operated(h, edit, vector, layer, position, other):
     source = layer if edit.direction_from is None else edit.direction_from
     if isinstance(edit, Replace):
         pairs = {to: start for start, to in edit.pairs}
-        return other[pairs[position]].to(h.dtype)
+        row = other[pairs[position]].flatten().to(h.dtype)
+        if not edit.heads:
+            return row
+        by_head, own = h.clone().view(other.shape[1], -1), row.view(other.shape[1], -1)
+        by_head[list(edit.heads)] = own[list(edit.heads)]
+        return by_head.view(-1)
     if isinstance(edit, Heads):
         return _headed(h, edit, layer, other)
     if isinstance(edit, Latent):

@@ -10,7 +10,7 @@ from symposia.core.capture import Capture, Keep, Pool, Project
 from symposia.core.intervention import Add
 from symposia.core.positions import everything, members, prompt, spoken
 from symposia.core.profile import Sampling
-from symposia.interp.acts.memory import ActivationQuery
+from symposia.interp.acts.query import ActivationQuery
 from tests.reference.asking import GREEDY, answer, answers, engine_of, request, talk
 from tests.reference.families import BARS, FAMILIES, WINDOW, build, exact, relative_l2
 from tests.reference.steering import hooked, random_vector
@@ -86,7 +86,7 @@ def test_rows_match_token_ids_and_the_last_token_is_flushed():
     with engine_of("qwen3") as engine:
         done = answer(engine, request(engine, sampling=TEN, captures=(Capture(layers=(2,)),)))
         [ref] = done.activations
-        acts = engine.store.open(done.activations)
+        acts = engine.store.of(done.activations)
         tokens = acts.tokens()
     n = len(done.prompt_token_ids)
     assert ref.runs == ((n, n + 10),)

@@ -204,6 +204,20 @@ def test_every_request_is_rebuilt_whatever_the_call_asked_for() -> None:
         talk.request(0)
 
 
+def test_the_next_request_is_the_one_a_step_makes() -> None:
+    """Nothing is asked and nothing changes; the step that follows stores its digest."""
+    backend = Scripted(babble)
+    talk = Conversation(party("ann", "bob"), backend=backend)
+    talk.run(2, prompt="Well?")
+    asked, before = len(backend.requests), talk.transcript
+    request = talk.next_request("bob")
+    assert (len(backend.requests), talk.transcript) == (asked, before)
+    message = talk.step("bob")
+    assert message is not None
+    assert message.provenance is not None
+    assert message.provenance.request == request.digest
+
+
 def test_capture_collects_over_steps_samples_and_branches_and_nests() -> None:
     """A capture block reads every generation inside it, on branches too, and nothing after it."""
     ref = ActivationRef(

@@ -6,9 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from symposia.backends import Scripted
+from symposia.core.capture import Capture, Project, Readout
 from symposia.core.clock import VirtualClock
-from symposia.core.errors import InvalidInput
-from symposia.core.events import Tally
+from symposia.core.drift import DriftMeter, Normal, crossings
+from symposia.core.errors import InvalidInput, UnknownName
+from symposia.core.events import DriftCrossed, Tally, TurnTaken
 from symposia.core.message import NOBODY, Message, Signal, Text, said
 from symposia.core.transcript import Transcript
 from symposia.core.usage import NOTHING, Usage
@@ -24,6 +26,7 @@ from symposia.talk.stop import (
     Allowance,
     AnyOf,
     Cost,
+    Drifted,
     Elapsed,
     Share,
     StopString,
@@ -208,3 +211,59 @@ def test_conditions_are_values() -> None:
     assert decode(canonical(until), Until, "until") == until
     with pytest.raises(InvalidInput):
         decode(b'{"type": "any", "any": []}', Until, "until")
+
+
+METER = DriftMeter(
+    captures=(Capture(layers=(2,), reduce=Project("sha256:v"), name="warmth"),),
+    reference=(Normal(mean=0, sd=1),),
+    speakers=("ann",),
+)
+
+
+def warming() -> Scripted:
+    """Each turn projects as far on the vector as there are lines to see."""
+
+    def reply(request):
+        read = (
+            Readout(
+                name=c.name, vector="sha256:v", layer=2, positions=(0,), values=(float(len(request.lines)),)
+            )
+            for c in request.captures
+        )
+        return completion("so", readouts=tuple(read))
+
+    return Scripted(reply, features=frozenset({"captures"}))
+
+
+def test_a_drifting_speaker_stops_the_conversation() -> None:
+    """The meter's captures are asked of whom it watches and of no other; the crossing is an event after its turn."""
+    backend, events = warming(), []
+    done = talk(RING, TWO, backend, transcript=opened(), until=Drifted(METER) | Turns(20), events=events)
+    assert done.stop.reason == "drifted: ann warmth z +5.0"
+    assert {(r.speaker, len(r.captures)) for r in backend.requests} == {("ann", 1), ("bob", 0)}
+    crossed = [e for e in events if isinstance(e, DriftCrossed)]
+    assert [(e.speaker, e.turn, e.z, e.limit) for e in crossed] == [
+        ("ann", len(done.transcript) - 1, 5.0, 3.0)
+    ]
+    assert isinstance(events[events.index(crossed[0]) - 1], TurnTaken)
+    assert crossings(done.transcript, METER)[0].turn == crossed[0].turn
+
+
+def test_meters_watch_without_stopping() -> None:
+    """`Rules.meters` emits a crossing once, and a metered turn is rebuilt to the request that made it."""
+    events = []
+    talk(RING, TWO, warming(), transcript=opened(), until=Turns(8), meters=(METER,), events=events)
+    assert len([e for e in events if isinstance(e, DriftCrossed)]) == 1
+    conversation = Conversation(TWO, backend=warming())
+    conversation.run(until=Drifted(METER) | Turns(4))
+    for i, message in enumerate(conversation.transcript):
+        if message.provenance is not None:
+            assert conversation.request(i).digest == message.provenance.request
+
+
+def test_a_meter_of_somebody_unknown_is_refused() -> None:
+    """Before anything runs."""
+    backend = warming()
+    with pytest.raises(UnknownName, match="zoe"):
+        talk(RING, TWO, backend, until=Drifted(replace(METER, speakers=("zoe",))))
+    assert not backend.requests

@@ -6,6 +6,8 @@ from training import shipped
 from training.abilities import behaviour, patch, skills, steer
 from training.abilities.subject import Subject
 
+pytestmark = pytest.mark.timeout(600)  # dozens of whole replies each: minutes where others use the machine
+
 # The high end; formality reaches 0.69 on the card's 120 replies, short of the others' bar of 0.80.
 TOP = dict.fromkeys(steer.POLES, 0.7) | {"formality": 0.55}
 

@@ -26,7 +26,9 @@ from symposia.core.positions import Positions, Range, Where, everything, reasoni
 from symposia.core.positions import answer as answer_positions
 from symposia.core.request import Completion, PastTurn
 from symposia.engine import Engine, EngineOptions
-from symposia.interp.acts.memory import ActivationStore
+from symposia.engine.native import taps
+from symposia.engine.native.binding import ProgramC
+from symposia.interp.acts.store import ActivationStore
 from symposia.interp.vector import SteeringVector
 from tests.reference.asking import GREEDY, answer, answers, engine_of, gather, pieces, request, talk
 from tests.reference.families import build, tokenizer
@@ -87,6 +89,7 @@ def test_a_site_that_writes_nothing_is_found_by_counting(dtype):
         ask = request(engine, interventions=(Add(vector=vector.digest, layers=(1,), where=everything()),))
         with (
             broken(writer, "write", lambda self, hidden, *told, **how: hidden),
+            broken(taps, "program_of", lambda code, width: ProgramC(width=width)),
             pytest.raises(InterventionNotApplied, match=r"planned .* counted 0"),
         ):
             answer(engine, ask)
@@ -180,6 +183,32 @@ def test_nothing_remains_after_finish_cancel_and_error():
         assert caught.value.cause == "engine_error"
         assert_nothing_left(engine)
         assert answer(engine, ask).token_ids == answer(engine, ask).token_ids
+
+
+def test_rows_of_a_completion_that_nobody_took_are_dropped():
+    """The caller leaves when its rows are stored already, and before it hears of them (promise 8)."""
+
+    async def leave_late(engine, ask):
+        task = asyncio.ensure_future(pieces(engine, ask))
+        await asyncio.sleep(0)  # it waits for its first piece
+        settle(engine)  # in this very thread: the completion is made, and cannot arrive
+        stored = len(engine.store)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        settle(engine)
+        return stored
+
+    def settle(engine):
+        with engine.exclusive():
+            pass
+
+    with engine_of("qwen2") as engine:
+        ask = request(engine, captures=(Capture(layers=(1, 2)),))
+        assert asyncio.run(leave_late(engine, ask)) == 2
+        assert len(engine.store) == 0
+        kept = answer(engine, ask)
+        settle(engine)
+        assert len(engine.store) == len(kept.activations) == 2
 
 
 def test_taps_live_for_one_forward_only():

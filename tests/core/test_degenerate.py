@@ -1,0 +1,79 @@
+"""Empty replies and loops: what counts, what does not, and what cannot matter."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symposia.core.degenerate import LEAST, LIVE, OFFLINE, PERIOD, WINDOW, degenerate, empty, period
+
+units = st.lists(st.integers(0, 3), max_size=300)
+
+
+@given(st.integers(1, PERIOD), st.integers(0, 200), st.randoms())
+def test_every_repeated_pattern_is_a_loop(p, extra, chance):
+    """A pattern of at most `PERIOD` units, repeated, is found at its own period or a shorter one, live too."""
+    pattern = [chance.randrange(1000) for _ in range(p)]
+    said = (pattern * (300 // p))[: max(4 * p, LEAST + p) + extra]
+    found = period(said, LIVE)
+    assert found is not None
+    assert found <= p
+
+
+@given(st.integers(0, 500))
+def test_what_never_repeats_is_none(n):
+    """Distinct units, however many."""
+    assert period(range(n)) is None
+
+
+@given(units, st.permutations(range(4)))
+def test_names_of_units_do_not_matter(said, names):
+    """Renaming units one to one changes nothing."""
+    assert period(said) == period([f"u{names[u]}" for u in said])
+
+
+@given(units, st.lists(st.integers(0, 3), max_size=300))
+def test_only_the_end_matters(said, before):
+    """Whatever was said before the last window and one period more."""
+    end = (said * (1 + (WINDOW + PERIOD) // max(len(said), 1)))[-(WINDOW + PERIOD) :]
+    if len(end) == WINDOW + PERIOD:
+        assert period(before + end) == period(end)
+
+
+@given(units)
+def test_live_traffic_is_judged_no_harder(said):
+    """A loop at three quarters is one at half."""
+    if period(said, LIVE) is not None:
+        assert period(said, OFFLINE) is not None
+
+
+@given(units)
+def test_a_loop_is_what_its_definition_counts(said):
+    """By counting over all pairs, for every period."""
+    window = min(len(said), WINDOW)
+    tail = range(len(said) - window, len(said))
+    looping = [
+        p
+        for p in range(1, PERIOD + 1)
+        if sum(i >= p and said[i] == said[i - p] for i in tail) >= max(LEAST, OFFLINE * window)
+    ]
+    assert period(said) == (looping[0] if looping else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "none"),
+    [("", True), (" \n…!?", True), ("🙂🙂", True), ("ok", False), ("7", False), ("好", False)],
+)
+def test_empty_is_without_letter_or_digit(text, none):
+    """In any script."""
+    assert empty(text) is none
+
+
+def test_causes_by_name():
+    """Nothing said, unless a tool was called; a loop; neither."""
+    assert degenerate("…", ()) == "empty"
+    assert degenerate("", (), called=True) is None
+    assert degenerate("no " * 40, ["no"] * 40) == "loop"
+    assert degenerate("no " * 19, ["no"] * 19) is None
+    assert degenerate("It rains.", (1, 2, 3)) is None
