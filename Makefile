@@ -3,6 +3,8 @@
 # make check   format, lint, types, import rules, shape, quick tests: under two minutes on two cores
 # make bench   the numbers the documents quote, against the peers that are installed
 # make peers   installs the peers (builds llama.cpp: some minutes)
+# make tiny-models   random-weight models of every family, and one of none, below .cache/tiny
+# make gpu     on a machine with CUDA: the tests that need it, then its numbers
 #
 # PYTHON picks the interpreter (3.11 or newer) that makes .venv; an existing .venv is used as it is.
 
@@ -12,10 +14,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 STAMPS := $(VENV)/.stamps
 # Tests that load models; `make check` leaves them to `make test`, so that it ends within two minutes.
-MODELS := tests/engine tests/interp tests/reference tests/training
+MODELS := tests/acceptance tests/cli/vector tests/docs tests/engine tests/interp tests/promises/inside tests/reference \
+	tests/training $(wildcard tests/cli/test_lens*.py tests/promises/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench peers format schemas clean
+.PHONY: help demo test check bench peers tiny-models gpu format schemas clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -40,6 +43,13 @@ bench: $(STAMPS)/dev
 		echo "== benchmarks/$$file.py"; $(BIN)/python benchmarks/$$file.py; done
 
 peers: $(STAMPS)/bench $(STAMPS)/interlens
+
+tiny-models: $(STAMPS)/dev
+	PYTHONPATH=src $(BIN)/python -m tools.tiny_models
+
+gpu: $(STAMPS)/dev
+	$(BIN)/python -m pytest -q tests/gpu tests/engine/test_writers.py tests/engine/test_paged_attention.py
+	$(BIN)/python benchmarks/gpu.py
 
 format: $(STAMPS)/dev
 	$(BIN)/ruff format .
