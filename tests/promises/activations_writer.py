@@ -1,8 +1,9 @@
 """A process that writes activations and is killed: `python activations_writer.py`, orders on stdin, reports on stdout.
 
 An order is `FOLDER SEED KILL_AFTER`. A fork writes generations as fast as it can and reports each that was delivered;
-this process reads along, and kills it in the middle of whatever it does after KILL_AFTER reports and up to 30 ms. Then it reports every delivery it read, and `killed`. Odd seeds write to a slow disk, so that most of
-their time lies between the bytes and the index: the moment a kill must find.
+this process reads along, and kills it in the middle of whatever it does after KILL_AFTER reports and up to 30 ms.
+Odd seeds write to a slow disk, so that most of their time lies between the bytes and the index: the moment a kill must
+find. Then it reports every delivery it read, and `killed`.
 """
 
 from __future__ import annotations
