@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 from symposia.core.errors import UnsupportedRequest
 from symposia.core.models import resolve
-from symposia.core.request import Backend, Completion, Delta, ModelCard, Prompt, Request
+from symposia.core.request import Backend, Item, ModelCard, Prompt, Request
 
 Builder = Callable[[], Backend]
 HOSTED = ("openai", "anthropic", "openrouter", "ollama", "vllm", "sglang")
@@ -28,7 +28,7 @@ class Endpoints:
         """The declared endpoints."""
         return tuple(self._builders)
 
-    async def generate(self, request: Request) -> AsyncIterator[Delta | Completion]:
+    async def generate(self, request: Request) -> AsyncIterator[Item]:
         """What the address's own backend generates."""
         stream = self._for(request.model).generate(request)
         try:

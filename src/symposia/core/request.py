@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from .capture import ActivationRef, Capture, Readout
-from .errors import InvalidInput
+from .errors import Cause, InvalidInput
 from .intervention import Intervention
 from .lines import Line, LineRules
 from .message import FinishReason, Part
@@ -59,7 +59,10 @@ Syntax = Literal[
 
 
 class About(Value, frozen=True, kw_only=True):
-    """Which generation this is; in no digest. `purpose` says who asked for it, `profile` is the speaker's digest."""
+    """Which generation this is; in no digest. `profile` is the speaker's digest.
+
+    `purpose` says what it is for: "turn", "tool", "summary", "hook", "sample", or the name of the turn's mark.
+    """
 
     run: str = ""
     conversation: str = ""
@@ -68,7 +71,7 @@ class About(Value, frozen=True, kw_only=True):
     call: int = 0
     speaker: str = ""
     profile: str = ""
-    purpose: Literal["turn", "tool", "summary", "hook", "sample"] = "turn"
+    purpose: NonEmpty = "turn"
 
 
 class Request(Value, frozen=True, kw_only=True):
@@ -126,6 +129,14 @@ class Delta(Value, frozen=True, kw_only=True):
     text: str
     phase: Literal["answer", "reasoning", "tool"] = "answer"
     token_ids: tuple[int, ...] = ()
+
+
+class Retrying(Value, frozen=True, kw_only=True):
+    """An attempt ended without a completion; number `attempt` follows after `wait_s`."""
+
+    cause: Cause
+    wait_s: float
+    attempt: int
 
 
 class Logprobs(Value, frozen=True, kw_only=True):
@@ -213,6 +224,10 @@ class ModelCard(Value, frozen=True, kw_only=True):
     weights: str = ""
 
 
+Item = Delta | Retrying | Completion
+"""What a backend's stream consists of."""
+
+
 class Prompt(Value, frozen=True, kw_only=True):
     """A rendered prompt. `omitted` names what a template is known to leave out, by line.
 
@@ -230,8 +245,11 @@ class Prompt(Value, frozen=True, kw_only=True):
 class Backend(Protocol):
     """Anything that produces tokens."""
 
-    def generate(self, request: Request) -> AsyncIterator[Delta | Completion]:
-        """Deltas, then exactly one completion. Closing the iterator early cancels the generation."""
+    def generate(self, request: Request) -> AsyncIterator[Item]:
+        """Deltas, then exactly one completion. Closing the iterator early cancels the generation.
+
+        A backend that repeats attempts says so where it does; before the first delta only.
+        """
         ...
 
     async def describe(self, model: str) -> ModelCard:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from symposia.core.lines import Line, Segment
 from symposia.core.request import Request
 from symposia.core.usage import NOTHING, Usage
 
-from .ask import Purpose, Table
+from .ask import Table
 from .generate import generate
 from .reply import read_reply
 from .seeds import turn_seed, with_root
@@ -17,7 +15,7 @@ from .seeds import turn_seed, with_root
 class Aside:
     """Asks participants outside the conversation and adds up what that used."""
 
-    def __init__(self, table: Table, purpose: Purpose, turn: int) -> None:
+    def __init__(self, table: Table, purpose: str, turn: int) -> None:
         self._table, self._purpose, self._turn = table, purpose, turn
         self._calls = 0
         self.usage: Usage = NOTHING
@@ -33,9 +31,7 @@ class Aside:
         return read_reply(completion, request, None).text
 
 
-def aside_request(
-    table: Table, purpose: Purpose, turn: int, name: str, text: str, *, call: int = 1
-) -> Request:
+def aside_request(table: Table, purpose: str, turn: int, name: str, text: str, *, call: int = 1) -> Request:
     """The request of one question beside the transcript."""
     profile = table.participant(name).profile
     key = with_root(table.rules.seed_key, profile.sampling.seed)
@@ -50,7 +46,7 @@ def aside_request(
         interventions=profile.interventions,
         history=profile.history,
         date=table.rules.date,
-        about=msgspec.structs.replace(table.about(name, turn, call), purpose=purpose),
+        about=table.about(name, turn, call, purpose=purpose),
     )
 
 

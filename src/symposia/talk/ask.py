@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import msgspec
 
@@ -12,7 +11,7 @@ from symposia.core.errors import UnknownName, UnsupportedRequest
 from symposia.core.events import Emit, ViewCut
 from symposia.core.lines import Line
 from symposia.core.message import Message
-from symposia.core.profile import Participant, Profile, find
+from symposia.core.profile import Participant, Profile, Sampling, find
 from symposia.core.request import About, Backend, PastTurn, Request
 from symposia.core.transcript import Transcript
 from symposia.core.value import digest
@@ -21,11 +20,9 @@ from .fit import Fail, Fitted, Limits, NeedsSummary, droppable, fit, limits
 from .parse import SUPPORTED
 from .protocols import Turn
 from .rules import Kit, Rules, Summariser
-from .seeds import turn_seed, with_root
+from .seeds import SeedKey, turn_seed, with_root
 from .stop import Allowance
 from .view import Memo, Ranges, view
-
-Purpose = Literal["turn", "tool", "summary", "hook", "sample"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ class Table:
             self.digests[name] = digest(self.participants[name].profile)
         return self.digests[name]
 
-    def about(self, speaker: str, turn: int, call: int = 0) -> About:
+    def about(self, speaker: str, turn: int, call: int = 0, *, purpose: str = "turn") -> About:
         """Which generation this is."""
         rules = self.rules
         return About(
@@ -72,6 +69,7 @@ class Table:
             call=call,
             speaker=speaker,
             profile=self.profile_digest(speaker) if speaker in self.participants else "",
+            purpose=purpose,
         )
 
 
@@ -157,7 +155,7 @@ def bare_request(table: Table, turn: Turn, messages: Transcript, as_of: int, all
         model=profile.model,
         lines=(),
         sampling=sampling,
-        seed=turn_seed(with_root(rules.seed_key, sampling.seed), as_of, turn.speaker),
+        seed=turn_seed(_seed_key(rules, sampling, turn), as_of, turn.speaker),
         seed_required=sampling.seed is not None,
         speaker=turn.speaker,
         turn=as_of,
@@ -171,8 +169,18 @@ def bare_request(table: Table, turn: Turn, messages: Transcript, as_of: int, all
         logprobs=rules.logprobs,
         stop_after=allowance.stop_after,
         date=rules.date,
-        about=table.about(turn.speaker, as_of),
+        about=table.about(turn.speaker, as_of, purpose=purpose_of(turn)),
     )
+
+
+def purpose_of(turn: Turn) -> str:
+    """What a turn's generation is for."""
+    return "turn" if turn.mark is None else turn.mark.name
+
+
+def _seed_key(rules: Rules, sampling: Sampling, turn: Turn) -> SeedKey:
+    key = with_root(rules.seed_key, sampling.seed)
+    return key if turn.mark is None else (*key, turn.mark.name, turn.mark.note)
 
 
 def past_turns(messages: Sequence[Message], profile: Profile, speaker: str) -> tuple[PastTurn, ...]:

@@ -44,6 +44,11 @@ def refuses(error: BaseException) -> bool:
     return isinstance(error, UnsupportedRequest | ContextOverflow | TemplateError | InvalidInput)
 
 
+def misconfigured(error: BaseException) -> bool:
+    """Whether no repetition and no neighbour could help: what was asked for cannot be done at all."""
+    return refuses(error) and not isinstance(error, ContextOverflow)
+
+
 async def guarded(who: str, call: Callable[[], Awaitable[T]]) -> T:
     """Await a hook, reader or summariser; what it raises is a `hook_error`, never a silent approval.
 

@@ -25,8 +25,8 @@ from symposia.core.profile import Participant, check_roster
 from symposia.core.request import About, Backend
 from symposia.core.transcript import Transcript
 
-from .ask import Table
-from .boundary import cause_of, contained, refuses
+from .ask import Table, purpose_of
+from .boundary import cause_of, contained, misconfigured, refuses
 from .fit import Summarise
 from .hooks import JudgeHook
 from .protocols import Step, Stop, Turn, TurnProtocol, check_step
@@ -34,7 +34,7 @@ from .round import CutRound, cut_round, tally_of
 from .rules import Kit, Outcome, Rules
 from .stop import FREE, Allowance, Cost, Share, StopString, conditions
 from .summary import FUNCTION
-from .turn import Taken, take_turn
+from .turn import Taken, abstention, take_turn
 
 
 def discard(event: Event) -> None:
@@ -194,9 +194,12 @@ class _Loop:
             results = [task.result() for task in tasks]
         self.sink.check()
         failures: list[tuple[Turn, SymposiaError]] = []
+        as_of = len(self.transcript)
         for turn, result in zip(turns, results, strict=True):
             if isinstance(result, Taken):
                 self._commit(turn, result)
+            elif turn.on_failure == "abstain" and not misconfigured(result):
+                self._abstain(turn, as_of, result)
             else:
                 failures.append((turn, result))
         if failures:
@@ -242,14 +245,27 @@ class _Loop:
                 if one.turn >= before:
                     self.table.emit(_crossed(event.about, one, meter.limit))
 
+    def _abstain(self, turn: Turn, as_of: int, error: SymposiaError) -> None:
+        """A turn that failed where its protocol goes on: told, counted, and marked in the transcript."""
+        at, cause = as_of if turn.as_of is None else turn.as_of, cause_of(error)
+        about = self.table.about(turn.speaker, at, purpose=purpose_of(turn))
+        self.table.emit(TurnLost(about=about, cause=cause, message=str(error)))
+        counts = Counter(dict(self.tally.failures))
+        counts[cause] += 1
+        self.tally = msgspec.structs.replace(self.tally, failures=tuple(sorted(counts.items())))
+        self._commit(turn, abstention(turn, at, cause))
+
     def _fail(self, failures: list[tuple[Turn, SymposiaError]]) -> None:
         at = len(self.transcript)
         for turn, error in failures:
-            about = self.table.about(turn.speaker, at if turn.as_of is None else turn.as_of)
+            about = self.table.about(
+                turn.speaker, at if turn.as_of is None else turn.as_of, purpose=purpose_of(turn)
+            )
             self.table.emit(TurnLost(about=about, cause=cause_of(error), message=str(error)))
         turn, error = failures[0]
         cause = cause_of(error)
-        counts = Counter(cause_of(e) for _, e in failures)
+        counts = Counter(dict(self.tally.failures))
+        counts.update(cause_of(e) for _, e in failures)
         self.tally = msgspec.structs.replace(self.tally, failures=tuple(sorted(counts.items())))
         self.table.emit(
             ConversationStopped(about=self.table.about("", at), reason=cause, ok=False, tally=self.tally)
@@ -275,7 +291,7 @@ def _crossed(about: About, one: Drift, limit: float) -> DriftCrossed:
 
 
 def _event(table: Table, turn: Turn, taken: Taken, last: Message) -> TurnTaken | TurnDenied:
-    about = table.about(turn.speaker, last.as_of or 0)
+    about = table.about(turn.speaker, last.as_of or 0, purpose=purpose_of(turn))
     if last.is_control:
         return TurnDenied(about=about, message=last, usage=taken.usage)
     made = last.provenance

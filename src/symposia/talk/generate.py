@@ -8,7 +8,7 @@ import msgspec
 
 from symposia.core.errors import BackendError, SymposiaError
 from symposia.core.events import GenerationFailed, GenerationFinished, GenerationRetried, GenerationStarted
-from symposia.core.request import Completion, Delta, Request
+from symposia.core.request import Completion, Delta, Request, Retrying
 
 from .ask import Table
 from .boundary import cause_of, contained
@@ -57,6 +57,12 @@ async def _stream(table: Table, request: Request) -> Completion:
                 raise BackendError("the stream went on after its completion", cause="bad_response")
             if isinstance(item, Completion):
                 completion = item
+            elif isinstance(item, Retrying):
+                table.emit(
+                    GenerationRetried(
+                        about=request.about, cause=item.cause, wait_s=item.wait_s, attempt=item.attempt
+                    )
+                )
             elif listen is not None:
                 parser = parser or Parser(opens_thinking=_opens(item))
                 raw = item.phase == "answer" or bool(item.token_ids)

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from symposia.core.errors import InvalidInput, ProtocolError
 from symposia.core.lines import Line
-from symposia.core.message import Audience, Message
+from symposia.core.message import Audience, Message, Signal
 from symposia.core.toolspec import ToolSpec
 from symposia.core.transcript import Transcript
 from symposia.core.value import Value
@@ -25,7 +25,10 @@ class Turn(Value, frozen=True, kw_only=True):
     """Permission to speak. `say` is a scripted text that needs no call; `cue` is an instruction for this turn only.
 
     `as_of` shows the speaker only the first messages. `view`, `tools`, `force` and `choices` override what the profile
-    would give.
+    would give. `mark` goes with whatever message the turn commits, so that a protocol finds it again; it names the
+    generation's purpose and its random stream, and lets one speaker take several turns of a round. A turn that fails
+    with `on_failure="abstain"` commits a control message, `Signal("failed", cause)`, and its round goes on; what the
+    backend refuses as it stands is raised all the same.
     """
 
     speaker: str
@@ -37,6 +40,16 @@ class Turn(Value, frozen=True, kw_only=True):
     tools: tuple[str, ...] | None = None
     force: ToolSpec | None = None
     choices: tuple[str, ...] = ()
+    mark: Signal | None = None
+    on_failure: Literal["stop", "abstain"] = "stop"
+
+    def took(self, message: Message) -> bool:
+        """Whether `message` is what this turn committed, or a part of it."""
+        return (
+            message.author == self.speaker
+            and message.as_of == self.as_of
+            and (self.mark is None or self.mark in message.parts)
+        )
 
 
 class Stop(Value, frozen=True):
@@ -155,14 +168,16 @@ def check_step(step: Step, roster: Sequence[str], moderator: str) -> Step:
         return step
     if not step:
         raise ProtocolError("the protocol gave no turns; expected at least one, or Stop(reason)")
-    seen: set[str] = set()
+    seen: set[tuple[str, Signal | None]] = set()
     for turn in step:
         may_speak = turn.speaker in roster or (turn.say is not None and turn.speaker in (moderator, "system"))
         if not may_speak:
             raise ProtocolError(f"the protocol called on {turn.speaker!r}; the roster is {', '.join(roster)}")
-        if turn.speaker in seen:
-            raise ProtocolError(f"the protocol called on {turn.speaker!r} twice in one round")
-        seen.add(turn.speaker)
+        if (turn.speaker, turn.mark) in seen:
+            raise ProtocolError(
+                f"the protocol called on {turn.speaker!r} twice in one round; give the turns marks that differ"
+            )
+        seen.add((turn.speaker, turn.mark))
     return step
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from symposia.core.errors import BackendError
@@ -20,11 +21,12 @@ from symposia.core.message import (
 )
 from symposia.core.receipt import GateReading
 from symposia.core.request import Completion, Request
+from symposia.core.transcript import Transcript
 
 from .ask import Ask
 from .parse import parse
 from .protocols import Turn
-from .rules import Reader, Rules
+from .rules import Answer, Answered, Reader, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +96,32 @@ def check_reply(reply: Reply, completion: Completion, rules: Rules) -> None:
 
 
 def messages_of(
-    turn: Turn, reply: Reply, as_of: int, provenance: Provenance, completion: Completion
+    turn: Turn, reply: Reply, provenance: Provenance, completion: Completion, answer: Answer, seen: Transcript
 ) -> tuple[Message, ...]:
-    """The messages a reply commits: one, or a forced call with its acknowledgement."""
+    """The messages a reply commits: one, or a forced call with its answer. `seen` is what the turn was made from."""
+    as_of = len(seen)
     if completion.scores is not None:
         scores = Scores(turn.choices, completion.scores.logprobs)
         return (_sampled(turn.speaker, (scores,), turn.audience, as_of, provenance),)
     if turn.force is not None and any(isinstance(p, ToolCall) for p in reply.parts):
-        return _forced(turn, reply, as_of, provenance)
+        return _forced(turn, reply, provenance, answer, seen)
     return (_sampled(turn.speaker, (*reply.parts, *reply.signals), turn.audience, as_of, provenance),)
 
 
-def _forced(turn: Turn, reply: Reply, as_of: int, provenance: Provenance) -> tuple[Message, ...]:
-    """A forced call and its results; `as_of` on the last result marks that the trail ends the turn."""
-    calls = [p for p in reply.parts if isinstance(p, ToolCall)]
-    results: tuple[Part, ...] = tuple(
-        ToolResult(id=c.id, name=c.name, text=c.error or "noted", error=bool(c.error)) for c in calls
+def noted(calls: Sequence[ToolCall], _turn: Turn, _seen: Transcript) -> Answered:
+    """What forced calls get that nobody answers: the protocol reads them from the transcript."""
+    return Answered(
+        tuple(ToolResult(id=c.id, name=c.name, text=c.error or "noted", error=bool(c.error)) for c in calls)
     )
-    to_self = frozenset({turn.speaker})
+
+
+def _forced(
+    turn: Turn, reply: Reply, provenance: Provenance, answer: Answer, seen: Transcript
+) -> tuple[Message, ...]:
+    """A forced call, its results, and what follows; `as_of` on the results marks that the trail ends the turn."""
+    calls = [p for p in reply.parts if isinstance(p, ToolCall)]
+    answered = answer(calls, turn, seen)
+    to_self, as_of = frozenset({turn.speaker}), len(seen)
     call = Message(
         author=turn.speaker,
         parts=reply.parts,
@@ -120,7 +130,8 @@ def _forced(turn: Turn, reply: Reply, as_of: int, provenance: Provenance) -> tup
         provenance=provenance,
         as_of=as_of,
     )
-    return call, Message(author="tool", parts=results, audience=to_self, origin="scripted", as_of=as_of)
+    results = Message(author="tool", parts=answered.results, audience=to_self, origin="scripted", as_of=as_of)
+    return call, results, *answered.messages
 
 
 def _sampled(

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from symposia.core.events import Tally
+from symposia.core.message import Message, Signal
 from symposia.core.transcript import Transcript
 from symposia.core.usage import NOTHING
 
-from .protocols import Step, Stop, TurnProtocol
+from .protocols import Step, Stop, Turn, TurnProtocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,22 @@ def cut_round(
         return None
     before = transcript.up_to(start)
     whole = protocol.next(before)
-    done = {m.author for m in transcript.messages[start:] if m.as_of == start and m.took_turn()}
-    left = {turn.speaker for turn in step}
-    if isinstance(whole, Stop) or done & left or done | left != {turn.speaker for turn in whole}:
+    if isinstance(whole, Stop):
+        return None
+    since = [m for m in transcript.messages[start:] if m.as_of == start and _of_a_speaker(m)]
+    done = {_key(turn) for turn in whole if any(replace(turn, as_of=start).took(m) for m in since)}
+    left, asked = {_key(turn) for turn in step}, {_key(turn) for turn in whole}
+    if done & left or done | left != asked or {m.author for m in since} - {name for name, _ in asked}:
         return None
     return CutRound(before, tally_of(before, elapsed_s), len(whole))
+
+
+def _key(turn: Turn) -> tuple[str, Signal | None]:
+    return turn.speaker, turn.mark
+
+
+def _of_a_speaker(message: Message) -> bool:
+    return message.author != "tool" and message.stands_for is None
 
 
 def tally_of(transcript: Transcript, elapsed_s: float = 0.0) -> Tally:

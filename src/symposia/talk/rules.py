@@ -10,14 +10,14 @@ from symposia.core.capture import Capture
 from symposia.core.clock import Clock, SystemClock
 from symposia.core.drift import DriftMeter
 from symposia.core.events import Tally
-from symposia.core.message import Message, Signal
+from symposia.core.message import Message, Signal, ToolCall, ToolResult
 from symposia.core.request import About, Completion, Delta
 from symposia.core.transcript import Transcript
 from symposia.core.value import Value
 
 from .fit import Fail, Fit
 from .hooks import Hook
-from .protocols import Stop
+from .protocols import Stop, Turn
 from .seeds import SeedKey
 from .stop import Drifted, StopCondition, conditions
 from .view import ViewRules
@@ -35,6 +35,18 @@ BARE_DATE = "2025-01-01"
 Reader = Callable[[Completion], Reading]
 Summariser = Callable[[Sequence[Message], int], Awaitable[str]]
 Listen = Callable[[About, Delta], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a forced tool's calls get: a result for each, in their order, and messages that follow them."""
+
+    results: tuple[ToolResult, ...]
+    messages: tuple[Message, ...] = ()
+
+
+Answer = Callable[[Sequence[ToolCall], Turn, Transcript], Answered]
+"""Answers all calls of one reply to a forced tool; pure. The transcript is what the turn saw."""
 
 
 class Price(Value, frozen=True, kw_only=True):
@@ -82,7 +94,10 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kit:
-    """Live helpers of a run: hooks, a reply reader a participant, summarisers, prices by model, a clock, a listener."""
+    """Live helpers of a run: hooks, a reply reader a participant, summarisers, prices by model, a clock, a listener.
+
+    `answers` answers the calls of forced tools, by tool name; others are noted.
+    """
 
     hooks: tuple[Hook, ...] = ()
     readers: Mapping[str, Reader] = field(default_factory=dict)
@@ -90,6 +105,7 @@ class Kit:
     prices: Mapping[str, Price] = field(default_factory=dict)
     clock: Clock = field(default_factory=SystemClock)
     listen: Listen | None = None
+    answers: Mapping[str, Answer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from symposia.core.errors import ContextOverflow
-from symposia.core.message import Message, Signal, Text
+from symposia.core.errors import Cause, ContextOverflow
+from symposia.core.message import NOBODY, Message, Signal, Text
 from symposia.core.request import Completion
 from symposia.core.transcript import Transcript
 from symposia.core.usage import NOTHING, Usage
@@ -17,7 +17,7 @@ from .boundary import guarded
 from .fit import NeedsSummary
 from .generate import generate
 from .protocols import Turn
-from .reply import Reply, check_reply, messages_of, provenance_of, read_reply
+from .reply import Reply, check_reply, messages_of, noted, provenance_of, read_reply
 from .review import control, review
 from .stop import Allowance
 from .summary import summarise
@@ -44,12 +44,34 @@ async def take_turn(table: Table, turn: Turn, transcript: Transcript, allowance:
             origin="scripted",
             as_of=as_of,
         )
-        return Taken((said,))
+        return Taken(marked(turn, (said,)))
     asked, summaries = await _asked(table, turn, seen(transcript, turn.speaker, as_of), as_of, allowance)
     completion = await generate(table, asked.request, asked.digest)
     taken = await _finish(table, turn, asked, completion, transcript)
     spent = sum((m.provenance.usage for m in summaries if m.provenance), taken.usage)
-    return Taken((*summaries, *taken.messages), spent)
+    return Taken((*summaries, *marked(turn, taken.messages)), spent)
+
+
+def marked(turn: Turn, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The messages of a turn, the speaker's own with the turn's mark."""
+    if turn.mark is None:
+        return messages
+    return tuple(
+        msgspec.structs.replace(m, parts=(*m.parts, turn.mark)) if m.author == turn.speaker else m
+        for m in messages
+    )
+
+
+def abstention(turn: Turn, as_of: int, cause: Cause) -> Taken:
+    """What a failed turn commits where its protocol goes on without it: its cause, seen by nobody."""
+    failed = Message(
+        author=turn.speaker,
+        parts=(Signal("failed", cause),),
+        audience=NOBODY,
+        origin="scripted",
+        as_of=as_of,
+    )
+    return Taken(marked(turn, (failed,)))
 
 
 async def _asked(
@@ -82,7 +104,8 @@ async def _finish(
     reply = await guarded(f"the reader of {turn.speaker}", read)
     check_reply(reply, completion, table.rules)
     provenance = provenance_of(asked, turn, table.profile_digest(turn.speaker), completion, reply)
-    messages = messages_of(turn, reply, request.turn, provenance, completion)
+    answer = table.kit.answers.get(turn.force.name, noted) if turn.force else noted
+    messages = messages_of(turn, reply, provenance, completion, answer, transcript.up_to(request.turn))
     if reply.discard:
         return Taken((control(messages[-1], reply.signals or (Signal("discarded"),)),), completion.usage)
     if turn.force is not None or completion.scores is not None:
