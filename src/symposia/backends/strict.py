@@ -19,5 +19,9 @@ def is_strict(schema: object) -> bool:
             return False
         if not all(map(is_strict, named.values())):
             return False
-    inside = (value for key, value in schema.items() if key not in ("properties", "enum", "const", "default", "examples"))
+    inside = (
+        value
+        for key, value in schema.items()
+        if key not in ("properties", "enum", "const", "default", "examples")
+    )
     return all(map(is_strict, inside))

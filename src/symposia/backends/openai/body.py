@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import get_args
 
+from symposia.backends.strict import is_strict
+from symposia.backends.toolnames import ToolNames
+from symposia.core.conform import conform
 from symposia.core.errors import UnsupportedRequest
 from symposia.core.lines import LineRules
-from symposia.core.conform import conform
 from symposia.core.profile import Sampling
 from symposia.core.request import Request
 from symposia.core.toolspec import ToolSpec
 
-from ..strict import is_strict
-from ..toolnames import ToolNames
 from .flavours import Flavour, Knob
 from .messages import Json, messages
 
@@ -39,7 +39,9 @@ def refuse(request: Request, flavour: Flavour, endpoint: str) -> None:
     sampling = request.sampling
     for knob in sorted(set(_NEUTRAL) - _ALWAYS - flavour.extra):
         if _value(sampling, knob) != _NEUTRAL[knob]:
-            raise no(knob, f"leave {knob} at {_NEUTRAL[knob]:g}, or use vllm, sglang, openrouter or a local model")
+            raise no(
+                knob, f"leave {knob} at {_NEUTRAL[knob]:g}, or use vllm, sglang, openrouter or a local model"
+            )
     if flavour.stops is not None and len(sampling.stop) > flavour.stops:
         raise no(f"{len(sampling.stop)} stop strings", f"give at most {flavour.stops}")
     if (request.logprobs or 0) > MOST_LOGPROBS:
@@ -59,7 +61,7 @@ def body(request: Request, model: str, flavour: Flavour, rules: LineRules) -> Js
         flavour.limit: request.sampling.max_tokens,
         "seed": request.seed & SEED_BITS,
     }
-    fields |= _knobs(request.sampling, flavour)
+    fields |= knobs(request.sampling, flavour)
     fields |= _stops(request, flavour)
     fields |= _thinking(request.sampling, flavour)
     fields |= _tools(request, names)
@@ -89,7 +91,8 @@ def _value(sampling: Sampling, knob: Knob) -> float:
             return sampling.repetition_penalty
 
 
-def _knobs(sampling: Sampling, flavour: Flavour) -> Json:
+def knobs(sampling: Sampling, flavour: Flavour) -> Json:
+    """Fields of how tokens are drawn."""
     fields: Json = {}
     for knob in get_args(Knob):
         value, neutral = _value(sampling, knob), _NEUTRAL[knob]

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from symposia.backends.wire import ServerError
+
 
 class Piece(msgspec.Struct, frozen=True, gc=False):
     """Base of what is decoded from a stream."""
@@ -58,14 +60,6 @@ class TokenScores(Piece, frozen=True, gc=False):
     content: list[ChosenToken] | None = None
 
 
-class ErrorBody(Piece, frozen=True, gc=False):
-    """What went wrong, in the server's words."""
-
-    message: str | None = None
-    type: str | None = None
-    code: str | int | None = None
-
-
 class Choice(Piece, frozen=True, gc=False):
     """The one answer. `stop_reason` (vLLM) and `matched_stop` (SGLang) name the stop string that was met."""
 
@@ -75,7 +69,7 @@ class Choice(Piece, frozen=True, gc=False):
     token_ids: list[int] | None = None
     stop_reason: str | int | None = None
     matched_stop: str | int | None = None
-    error: ErrorBody | None = None
+    error: ServerError | None = None
 
 
 class PromptDetails(Piece, frozen=True, gc=False):
@@ -108,7 +102,7 @@ class Chunk(Piece, frozen=True, gc=False):
     model: str | None = None
     choices: list[Choice] | None = None
     usage: Used | None = None
-    error: ErrorBody | str | None = None
+    error: ServerError | str | None = None
     prompt_token_ids: list[int] | None = None
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from symposia.backends.toolnames import ToolNames
 from symposia.core.lines import Line
 from symposia.core.message import ToolCall
 from symposia.core.value import canonical
 
-from ..toolnames import ToolNames
 from .thoughts import sent_back
 
 Json = dict[str, Any]

@@ -10,17 +10,17 @@ from collections.abc import Iterator
 import msgspec
 from msgspec.structs import replace
 
-from symposia.core.errors import BackendError
+from symposia.backends.called import CallPieces
+from symposia.backends.causes import lost
+from symposia.backends.cut import Cut
+from symposia.backends.estimate import estimate, tokens_of
+from symposia.backends.toolnames import ToolNames
+from symposia.backends.wire import ServerError
 from symposia.core.message import FinishReason, Part, Text
 from symposia.core.request import Completion, Delta, Request, ServedBy
 from symposia.core.usage import Usage
 
-from ..called import CallPieces
-from ..causes import lost
-from ..cut import Cut
-from ..estimate import estimate, tokens_of
-from ..toolnames import ToolNames
-from .chunks import CallPiece, Choice, Chunk, ErrorBody, Used, decode
+from .chunks import CallPiece, Choice, Chunk, Used, decode
 from .logprobs import Scored
 from .thoughts import Thoughts
 
@@ -35,7 +35,7 @@ _FINISHES: dict[str, FinishReason] = {
 
 
 class ChatReply:
-    """One reply being received. `ended` when no further event can change it; `cut_here` when it was ended by us."""
+    """One reply being received."""
 
     def __init__(self, request: Request, served: ServedBy, *, kept_there: bool = False) -> None:
         self._request, self._served = request, served
@@ -51,7 +51,7 @@ class ChatReply:
         self._prompt_ids: list[int] = []
         self._ids: list[int] = []
         self.ended = False
-        self.error: ErrorBody | None = None
+        self.error: ServerError | None = None
 
     def feed(self, name: str, data: bytes) -> Iterator[Delta]:
         """The deltas of one event."""
@@ -72,7 +72,7 @@ class ChatReply:
         if said is None and chunk.choices and chunk.choices[0].error is not None:
             said = chunk.choices[0].error
         if said is not None:
-            self.error = ErrorBody(message=said) if isinstance(said, str) else said
+            self.error = ServerError(message=said) if isinstance(said, str) else said
             self.ended = True
             return
         if chunk.usage is not None:
@@ -125,6 +125,11 @@ class ChatReply:
         same = last >= 0 and (not piece.id or piece.id == self._calls[last].id)
         return last if same else last + 1
 
+    @property
+    def finished(self) -> bool:
+        """The server gave its reason to finish."""
+        return self._finish is not None
+
     def completion(self, request_id: str) -> Completion:
         """The whole. Raises `stream_truncated` where the server gave no finish, `bad_response` for one not known."""
         finish = self._finished()
@@ -156,7 +161,9 @@ class ChatReply:
             raise lost("stream_truncated").error("the stream ended without a finish_reason")
         finish = _FINISHES.get(self._finish)
         if finish is None:
-            raise lost("bad_response").error(f"finish_reason {self._finish!r}: expected one of {', '.join(_FINISHES)}")
+            raise lost("bad_response").error(
+                f"finish_reason {self._finish!r}: expected one of {', '.join(_FINISHES)}"
+            )
         if finish == "stop" and self._calls:
             return "tool_calls"
         if finish == "stop" and self._refused:
