@@ -20,7 +20,7 @@ from symposia.core.errors import InvalidInput
 from symposia.core.message import Message, said
 from symposia.core.models import resolve
 from symposia.core.profile import Participant, Profile, check_name
-from symposia.talk.rules import Price
+from symposia.core.usage import Price
 from symposia.talk.scenario import Scenario, check_scenario
 
 from .agree import check_names

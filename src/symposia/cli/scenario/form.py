@@ -13,10 +13,10 @@ from symposia.core.lines import LineRules
 from symposia.core.profile import Sampling
 from symposia.core.receipt import History
 from symposia.core.request import Feature
+from symposia.core.usage import Price
 from symposia.core.value import Count, Value
 from symposia.talk.fit import Fail, Fit
 from symposia.talk.hooks import SavedHooks
-from symposia.talk.rules import Price
 from symposia.talk.scenario import SavedProtocol
 from symposia.talk.stop import Until
 from symposia.talk.view import ViewRules
