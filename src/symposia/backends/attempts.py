@@ -47,7 +47,7 @@ async def attempts(
     clock: Clock,
     redactor: Redactor,
 ) -> AsyncGenerator[Item]:
-    """Deltas, then one completion whose usage counts every attempt; before the first delta, a `Retrying` for each repeat.
+    """Deltas, then one completion whose usage counts every attempt; before the first delta, one `Retrying` a repeat.
 
     Every attempt takes its own slot of the governor, reserving the prompt's estimate and `max_tokens`. Raises
     `BackendError` (with `attempts`, and `retry_after_s` where the server asked for more than is waited), or

@@ -40,7 +40,7 @@ class Gates:
     clock: Clock
     _made: dict[tuple[str, Secret | None], Gate] = field(default_factory=dict)
 
-    def at(self, endpoint: str, base_url: str, key: Secret | None, limits: Limits = Limits()) -> Gate:
+    def at(self, endpoint: str, base_url: str, key: Secret | None, limits: Limits) -> Gate:
         """The gate of that server and key. Raises `InvalidInput` if another endpoint gave it other limits."""
         where = (base_url.rstrip("/"), key)
         gate = self._made.get(where)
