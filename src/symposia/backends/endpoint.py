@@ -108,15 +108,6 @@ class ScriptedEndpoint(Value, frozen=True, kw_only=True, tag_field="kind", tag="
 Remote = OpenAIEndpoint | AnthropicEndpoint
 Endpoint = OpenAIEndpoint | AnthropicEndpoint | ScriptedEndpoint
 
-BUILT_IN: dict[str, Remote] = {
-    "openai": OpenAIEndpoint(),
-    "anthropic": AnthropicEndpoint(),
-    "openrouter": OpenAIEndpoint(flavour="openrouter"),
-    "ollama": OpenAIEndpoint(flavour="ollama"),
-    "vllm": OpenAIEndpoint(flavour="vllm"),
-    "sglang": OpenAIEndpoint(flavour="sglang"),
-}
-
 
 def check_url(url: str, *, insecure: bool) -> None:
     """Refuse what is no http address, and plain http to another machine unless `insecure`."""
@@ -141,3 +132,13 @@ def check_features(features: tuple[Feature, ...], declarable: frozenset[Feature]
 def _shown(url: str) -> str:
     """Without user info."""
     return url.rpartition("@")[2] if "@" in url else url
+
+
+BUILT_IN: dict[str, Remote] = {
+    "openai": OpenAIEndpoint(),
+    "anthropic": AnthropicEndpoint(),
+    "openrouter": OpenAIEndpoint(flavour="openrouter"),
+    "ollama": OpenAIEndpoint(flavour="ollama"),
+    "vllm": OpenAIEndpoint(flavour="vllm"),
+    "sglang": OpenAIEndpoint(flavour="sglang"),
+}

@@ -33,8 +33,12 @@ Connect = Callable[[], Sdk]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
-    """How an endpoint's calls are made: limits shared with others of its key, patience, what is kept out of errors."""
+    """How an endpoint's calls are made: by whose client, within which limits, how patiently, what errors may not hold.
 
+    `connect` makes a client for the running event loop.
+    """
+
+    connect: Connect
     gate: Gate
     clock: Clock
     redactor: Redactor
@@ -42,10 +46,11 @@ class Terms:
 
 
 class Hosted:
-    """One endpoint. `connect` makes an SDK client; it is first called when a request is about to be sent."""
+    """One endpoint. `terms` is first asked for when a request is about to be sent: it reads the key."""
 
-    def __init__(self, wire: Wire, connect: Connect, terms: Terms) -> None:
-        self._wire, self._connect, self._terms = wire, connect, terms
+    def __init__(self, wire: Wire, terms: Callable[[], Terms]) -> None:
+        self._wire, self._agree = wire, terms
+        self._agreed: Terms | None = None
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Sdk] = WeakKeyDictionary()
         self._cards: dict[str, ModelCard] = {}
 
@@ -56,8 +61,13 @@ class Hosted:
         return self._cards[model]
 
     async def render(self, request: Request) -> Prompt:
-        """An over-estimate: the tokenizer is elsewhere."""
+        """An over-estimate: the tokenizer is elsewhere. What could not be sent is refused already."""
+        self._wire.refuse(request)
         return estimate(request)
+
+    async def ready(self) -> None:
+        """Raise what would keep it from being asked: no key, no package. Nothing is sent."""
+        self._client()
 
     async def generate(self, request: Request) -> AsyncIterator[Item]:
         """Refuses before any I/O; then deltas, `Retrying` between attempts, one completion."""
@@ -83,11 +93,17 @@ class Hosted:
         if client is not None:
             await client.aclose()
 
+    @property
+    def _terms(self) -> Terms:
+        if self._agreed is None:
+            self._agreed = self._agree()
+        return self._agreed
+
     def _client(self) -> Sdk:
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
-            client = self._clients[loop] = self._connect()
+            client = self._clients[loop] = self._terms.connect()
         return client
 
     async def _attempt(
