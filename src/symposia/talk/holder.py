@@ -127,7 +127,7 @@ class Holder:
 
     @property
     def ledger(self) -> Ledger:
-        """What this conversation asked for in this process: samples, hooks, repeats and failures too; branches apart."""
+        """What this object asked for, samples, hooks, repeats and failures too; its branches have their own."""
         return self.session.ledger
 
     def usage(self) -> dict[str, Usage]:

@@ -5,6 +5,7 @@ It sees what a transcript does not: hooks, summaries, samples, attempts that fai
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
@@ -101,8 +102,7 @@ class Ledger:
     @property
     def total(self) -> Row:
         """All rows as one."""
-        rows = self.rows
-        return reduce(add, rows[1:], rows[0]) if rows else Row()
+        return total(self.rows)
 
     def event(self, event: Event, at_s: float) -> None:
         """Take note of what the event says was asked, repeated, answered or lost."""
@@ -141,6 +141,12 @@ class Ledger:
         model, participant, purpose = key
         row = self._rows.get(key, Row()) + more
         self._rows[key] = msgspec.structs.replace(row, model=model, participant=participant, purpose=purpose)
+
+
+def total(rows: Iterable[Row]) -> Row:
+    """All of them as one; what they do not share is ""."""
+    every = tuple(rows)
+    return reduce(add, every[1:], every[0]) if every else Row()
 
 
 def _answered(completion: Completion, seconds: float) -> Row:
