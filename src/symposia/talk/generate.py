@@ -48,6 +48,9 @@ async def generate(table: Table, request: Request, digest: str) -> Completion:
 async def _stream(table: Table, request: Request) -> Completion:
     """The completion at the end of the stream. Every exit closes the stream, and with it the generation."""
     listen = table.kit.listen
+    card = (
+        await table.backend.describe(request.model) if listen and (request.tools or request.force) else None
+    )
     parser: Parser | None = None
     completion: Completion | None = None
     stream = table.backend.generate(request)
@@ -64,7 +67,7 @@ async def _stream(table: Table, request: Request) -> Completion:
                     )
                 )
             elif listen is not None:
-                parser = parser or Parser(opens_thinking=_opens(item))
+                parser = parser or Parser(card.syntax if card else "plain", opens_thinking=_opens(item))
                 raw = item.phase == "answer" or bool(item.token_ids)
                 for piece in parser.feed(item.text) if raw else (item,):
                     listen(request.about, piece)
