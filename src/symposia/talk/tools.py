@@ -213,23 +213,26 @@ def _always(run: Run) -> Callable[[], AbstractAsyncContextManager[Run]]:
     return opened
 
 
+def read_arguments(
+    given: dict[str, Any], arguments: type[msgspec.Struct], told: ToolSpec
+) -> dict[str, Any] | Returned:
+    """The arguments of a call, strictly converted; or the error result that says what was expected."""
+    try:
+        read = msgspec.convert(given, arguments, strict=True)
+    except msgspec.ValidationError as error:
+        got = msgspec.json.encode(given).decode()[:500]
+        return Returned(f"{told.name}: {error}; expected {in_words(told.parameters)}; got {got}", error=True)
+    return dict(zip(arguments.__struct_fields__, msgspec.structs.astuple(read), strict=True))
+
+
 def _runner(function: Function, arguments: type[msgspec.Struct], told: ToolSpec) -> Run:
-    names = arguments.__struct_fields__
+    awaited = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
     async def run(given: dict[str, Any]) -> Returned:
-        try:
-            read = msgspec.convert(given, arguments, strict=True)
-        except msgspec.ValidationError as error:
-            return Returned(
-                f"{told.name}: {error}; expected {in_words(told.parameters)}; "
-                f"got {msgspec.json.encode(given).decode()[:500]}",
-                error=True,
-            )
-        filled = dict(zip(names, msgspec.structs.astuple(read), strict=True))
-        if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
-            result = await function(**filled)
-        else:
-            result = await in_thread(lambda: function(**filled))
+        read = read_arguments(given, arguments, told)
+        if isinstance(read, Returned):
+            return read
+        result = await function(**read) if awaited else await in_thread(lambda: function(**read))
         return Returned(result if isinstance(result, str) else msgspec.json.encode(result).decode())
 
     return run
