@@ -218,12 +218,12 @@ def _shown(block: ContentBlock) -> str:
 
     if block.type == "text":
         return block.text
-    if block.type in ("image", "audio"):
-        return f"[{block.type}, {_kilobytes(block.data)} kB]"
+    if block.type == "resource":
+        held = block.resource
+        return held.text if isinstance(held, TextResourceContents) else f"[resource, {held.uri}]"
     if block.type == "resource_link":
         return f"[link, {block.uri}]"
-    held = block.resource
-    return held.text if isinstance(held, TextResourceContents) else f"[resource, {held.uri}]"
+    return f"[{block.type}, {_kilobytes(block.data)} kB]"
 
 
 def _kilobytes(base64: str) -> int:
