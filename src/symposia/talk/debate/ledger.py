@@ -10,9 +10,8 @@ from msgspec.structs import replace
 
 from symposia.core.message import Message
 from symposia.core.transcript import Transcript
-from symposia.core.usage import Usage
+from symposia.core.usage import Price, Usage
 from symposia.core.value import Count, Value
-from symposia.talk.rules import Price
 
 from .reading import ANSWER, DIRECTION, failure_of, mark_of
 from .values import LedgerRow, Purpose
