@@ -99,8 +99,9 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Finish writing; let others write."""
+        """Finish writing; let others write. What it holds can no longer be found in it."""
         self._appender.close()
+        self._places = {}
 
     def holds(self, request: str, draw: int = 0) -> bool:
         """Whether it is known what a request gave."""
