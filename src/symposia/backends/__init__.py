@@ -1,6 +1,8 @@
 """Where tokens come from when they do not come from the local engine."""
 
 from .endpoints import Endpoints
+from .journal import Journal, JournalCut, JournalLocked
+from .journalled import Journalled
 from .scripted import Fault, Scripted
 
-__all__ = ["Endpoints", "Fault", "Scripted"]
+__all__ = ["Endpoints", "Fault", "Journal", "JournalCut", "JournalLocked", "Journalled", "Scripted"]
