@@ -101,7 +101,7 @@ def messages_of(
     """The messages a reply commits: one, or a forced call with its answer. `seen` is what the turn was made from."""
     as_of = len(seen)
     if completion.scores is not None:
-        scores = Scores(turn.choices, completion.scores.logprobs)
+        scores = Scores(turn.choices, completion.scores.logprobs, completion.scores.tokens)
         return (_sampled(turn.speaker, (scores,), turn.audience, as_of, provenance),)
     if turn.force is not None and any(isinstance(p, ToolCall) for p in reply.parts):
         return _forced(turn, reply, provenance, answer, seen)
