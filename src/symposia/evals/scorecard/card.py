@@ -1,4 +1,4 @@
-"""The scorecard: a pure function of the plan and its trials. No clock is in it, so the same trials give the same bytes."""
+"""The scorecard: a pure function of what was asked and of the trials. No clock is in it: same trials, same bytes."""
 
 from __future__ import annotations
 

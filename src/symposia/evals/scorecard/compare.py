@@ -38,7 +38,7 @@ class Difference(Value, frozen=True, kw_only=True):
 
 
 class Comparison(Value, frozen=True, kw_only=True):
-    """`method` against `baseline`. `graded` leaves out items that either failed on; `strict` counts failures as wrong."""
+    """`method` against `baseline`. `graded` leaves out items on which either failed; `strict` has them as wrong."""
 
     method: str
     baseline: str

@@ -40,18 +40,21 @@ class Course(Value, frozen=True, kw_only=True):
 class Tried(Value, frozen=True, kw_only=True):
     """What a method made of a question. `answer` is None where it has none: then `cause` says why.
 
-    `usage` counts what the method used, shared samples included; `overdraw` what it drew beyond its budget and left
-    aside. `unpriced` calls have no known price. `seconds` add up the calls' own times, as the journal has them.
+    `failed` says that no answer came for a reason outside the model's words. `usage` counts what the method used,
+    shared samples included; `overdraw` samples drawn beyond its budget and left aside. `unpriced` calls have no known
+    price. `notes` name what did not go as planned.
     """
 
     answer: str | None
     cause: str = ""
+    failed: bool = False
     usage: Usage = NOTHING
     unpriced: Count = 0
     marker_missing: Count = 0
     truncated: Count = 0
     samples: Count = 0
     overdraw: Count = 0
+    notes: tuple[str, ...] = ()
     course: Course | None = None
 
 
