@@ -155,7 +155,7 @@ def bare_request(table: Table, turn: Turn, messages: Transcript, as_of: int, all
         model=profile.model,
         lines=(),
         sampling=sampling,
-        seed=turn_seed(_seed_key(rules, sampling, turn), as_of, turn.speaker),
+        seed=turn_seed(_seed_key(rules, sampling, turn), 0 if turn.mark else as_of, turn.speaker),
         seed_required=sampling.seed is not None,
         speaker=turn.speaker,
         turn=as_of,

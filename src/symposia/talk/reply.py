@@ -50,6 +50,8 @@ def read_reply(completion: Completion, request: Request, reader: Reader | None) 
     if reader is None:
         return Reply(parts, notes)
     reading = reader(completion)
+    if reading.text is None:
+        return Reply(parts, notes, reading.signals, reading.discard)
     kept = tuple(p for p in parts if not isinstance(p, Text))
     changed = reading.text != "".join(p.text for p in parts if isinstance(p, Text))
     text = (Text(reading.text),) if reading.text else ()

@@ -12,7 +12,7 @@ from .values import Kind
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LONGEST = 200
 _SPACES = "[ \u00a0\u2009\u202f]"
-_GROUPED = re.compile(rf"(?<![\d.])\d{{1,3}}(?:(?:,|{{,}}|\\,|{_SPACES})\d{{3}})+(?!\d)")
+_GROUPED = re.compile(rf"(?<![\d.])\d{{1,3}}(?:(?:,|\{{,\}}|\\,|{_SPACES})\d{{3}})+(?!\d)")
 _FRACTION = re.compile(r"([+-]?)\\[dt]?frac\{([+-]?\d+)\}\{([+-]?\d+)\}")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
 _RATIO = re.compile(r"([+-]?\d+)\s*/\s*(\d+)")
