@@ -9,7 +9,7 @@ import msgspec
 
 from symposia.core.errors import InvalidInput, SymposiaError, TurnFailed
 from symposia.core.message import Message, Scores, said
-from symposia.core.profile import Participant
+from symposia.core.profile import Participant, Profile
 from symposia.core.transcript import Transcript
 from symposia.core.usage import Usage
 from symposia.core.value import Value
@@ -46,18 +46,21 @@ class _Asking(Value, frozen=True):
         return Stop("chosen") if len(transcript) > 1 else (self.turn,)
 
 
-async def choose_one(bench: Bench, candidates: Sequence[str], name: str) -> Chosen:
-    """Ask the run's model, told by the prompt `name`, which of the texts it takes.
+async def choose_one(
+    bench: Bench, candidates: Sequence[str], name: str, *, by: Profile | None = None
+) -> Chosen:
+    """Ask the run's model, or `by`, told by the prompt `name`, which of the texts it takes.
 
     Raises `InvalidInput` where the backend can neither force a tool nor score continuations.
     """
     labels = tuple(str(number) for number in range(1, len(candidates) + 1))
-    turn = await _turn(bench, _cue(bench, candidates, labels, name), labels)
+    profile = by or bench.setup.profile
+    turn = await _turn(bench, profile.model, _cue(bench, candidates, labels, name), labels)
     rules = Rules(seed_key=bench.stream(name), on_empty="keep", conversation=bench.item.id)
     try:
         ended = await converse(
             _Asking(turn),
-            [Participant(name=EXPERT, profile=bench.setup.profile)],
+            [Participant(name=EXPERT, profile=profile)],
             bench.backend,
             transcript=Transcript((said("user", bench.item.asked),)),
             rules=rules,
@@ -70,15 +73,15 @@ async def choose_one(bench: Bench, candidates: Sequence[str], name: str) -> Chos
     return _read(ended.transcript[1], labels)
 
 
-async def _turn(bench: Bench, cue: str, labels: tuple[str, ...]) -> Turn:
-    card = await bench.backend.describe(bench.setup.profile.model)
+async def _turn(bench: Bench, model: str, cue: str, labels: tuple[str, ...]) -> Turn:
+    card = await bench.backend.describe(model)
     asked = Turn(speaker=EXPERT, cue=cue, tools=())
     if "force" in card.features:
         return msgspec.structs.replace(asked, force=choose_tool(labels))
     if "choices" in card.features:
         return msgspec.structs.replace(asked, choices=labels)
     raise InvalidInput(
-        f"{bench.setup.profile.model} can neither be forced to call a tool nor score continuations, and this method "
+        f"{model} can neither be forced to call a tool nor score continuations, and this method "
         "ends with a choice; leave it out of --methods"
     )
 
