@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from symposia.core.errors import BackendError, ContextOverflow, InvalidInput, SymposiaError, TurnFailed
+from symposia.core.errors import BackendError, ContextOverflow, InvalidInput, TurnFailed
 from symposia.core.usage import NOTHING, Usage
 from symposia.core.value import Value
 from symposia.evals.scorecard.grade import grade_text

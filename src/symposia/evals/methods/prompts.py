@@ -1,4 +1,4 @@
-"""The words of the methods that are no debate. How an answer must end is what a debate's seats are told, byte for byte."""
+"""The words of the methods that are no debate. How an answer must end is what a debate tells its seats, word for word."""
 
 from __future__ import annotations
 

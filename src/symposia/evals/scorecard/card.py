@@ -7,24 +7,26 @@ from typing import Literal
 
 from symposia.core.profile import Profile
 from symposia.core.value import Count, Value
+from symposia.evals.methods.method import Counting
+from symposia.talk.debate import Debate
 
 from .compare import Comparison, comparisons
 from .courses import Courses, courses
 from .methodrow import MethodRow, method_row
 from .trial import Trial
 
-Counting = Literal["fresh", "total"]
-
 
 class Asked(Value, frozen=True, kw_only=True):
     """What was asked for: enough to run it again. `items` are digests by task, in order.
 
-    `count` says which tokens a budget counts: those that no cache held, or all.
+    `prompts` are digests of what the methods and the debate may say. `count` says which tokens a budget counts: those
+    that no cache held, or all.
     """
 
     methods: tuple[str, ...]
     profile: Profile
-    prompts: str
+    debate: Debate | None = None
+    prompts: tuple[str, str]
     items: tuple[tuple[str, tuple[str, ...]], ...]
     repeats: Count = 1
     seed: int = 0
