@@ -1,4 +1,4 @@
-"""The words of the methods that are no debate. How an answer must end is what a debate tells its seats, word for word."""
+"""The words of the methods that are no debate. How an answer must end they say as a debate does, word for word."""
 
 from __future__ import annotations
 
