@@ -1,8 +1,21 @@
 """Where tokens come from when they do not come from the local engine."""
 
+from .endpoint import AnthropicEndpoint, OpenAIEndpoint
 from .endpoints import Endpoints
+from .hosts import Hosts
 from .journal import Journal, JournalCut, JournalLocked
 from .journalled import Journalled
 from .scripted import Fault, Scripted
 
-__all__ = ["Endpoints", "Fault", "Journal", "JournalCut", "JournalLocked", "Journalled", "Scripted"]
+__all__ = [
+    "AnthropicEndpoint",
+    "Endpoints",
+    "Fault",
+    "Hosts",
+    "Journal",
+    "JournalCut",
+    "JournalLocked",
+    "Journalled",
+    "OpenAIEndpoint",
+    "Scripted",
+]

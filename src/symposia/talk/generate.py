@@ -64,7 +64,7 @@ async def _stream(table: Table, request: Request) -> Completion:
                     )
                 )
             elif listen is not None:
-                parser = parser or Parser(opens_thinking=_opens(item))
+                parser = parser or await _parser(table, request, item)
                 raw = item.phase == "answer" or bool(item.token_ids)
                 for piece in parser.feed(item.text) if raw else (item,):
                     listen(request.about, piece)
@@ -79,6 +79,13 @@ async def _stream(table: Table, request: Request) -> Completion:
     return completion
 
 
+async def _parser(table: Table, request: Request, first: Delta) -> Parser:
+    """What reads the deltas as they come, as the whole reply will be read."""
+    card = await table.backend.describe(request.model)
+    offered = request.offers_calls
+    return Parser(card.syntax, tools=request.told, offered=offered, opens_thinking=_opens(first))
+
+
 def _opens(first: Delta) -> bool:
     """Whether the prompt opened a think block: the reply begins inside it, without the tag."""
     return bool(first.token_ids) and first.phase == "reasoning" and not first.text.lstrip().startswith("<")
@@ -89,9 +96,4 @@ def _priced(table: Table, model: str, completion: Completion) -> Completion:
     if price is None or completion.usage.cost_usd is not None:
         return completion
     used = completion.usage
-    cached = price.input if price.cached is None else price.cached
-    written = price.input if price.cache_write is None else price.cache_write
-    fresh = used.input_tokens - used.cached_tokens - used.cache_write_tokens
-    cost = fresh * price.input + used.cached_tokens * cached + used.cache_write_tokens * written
-    usd = (cost + used.output_tokens * price.output) / 1e6
-    return msgspec.structs.replace(completion, usage=msgspec.structs.replace(used, cost_usd=usd))
+    return msgspec.structs.replace(completion, usage=msgspec.structs.replace(used, cost_usd=price.of(used)))

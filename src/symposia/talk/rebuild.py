@@ -43,7 +43,7 @@ def rebuild(table: Table, transcript: Transcript, ref: Ref, protocol: TurnProtoc
         force=asked.force,
         choices=asked.choices,
         as_of=message.as_of,
-        mark=taken and taken.mark,
+        mark=None if taken is None else taken.mark,
         view=_view(taken, message) if asked.own_view else None,
     )
     rules = replace(

@@ -45,7 +45,7 @@ class Reply:
 
 def read_reply(completion: Completion, request: Request, reader: Reader | None) -> Reply:
     """Parts of the completion, with the speaker's own label removed and the participant's reader applied."""
-    parts = completion.parts or _parsed(completion, offered=bool(request.tools or request.force))
+    parts = completion.parts or _parsed(completion, request)
     parts, notes = _unlabelled(parts, request.speaker)
     if reader is None:
         return Reply(parts, notes)
@@ -58,9 +58,14 @@ def read_reply(completion: Completion, request: Request, reader: Reader | None) 
     return Reply((*kept, *text), (*notes, "reader") if changed else notes, reading.signals, reading.discard)
 
 
-def _parsed(completion: Completion, *, offered: bool) -> tuple[Part, ...]:
-    syntax = completion.syntax if offered else "plain"
-    return parse(completion.text, syntax, opens_thinking=completion.opens_thinking)
+def _parsed(completion: Completion, request: Request) -> tuple[Part, ...]:
+    return parse(
+        completion.text,
+        completion.syntax,
+        tools=request.told,
+        offered=request.offers_calls,
+        opens_thinking=completion.opens_thinking,
+    )
 
 
 def _unlabelled(parts: tuple[Part, ...], speaker: str) -> tuple[tuple[Part, ...], tuple[str, ...]]:
