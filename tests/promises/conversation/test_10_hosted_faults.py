@@ -13,13 +13,13 @@ from symposia.core.events import Event, GenerationFailed, GenerationFinished, Ge
 from symposia.core.profile import Participant, Profile, Sampling
 from symposia.talk.converse import converse
 from symposia.talk.protocols import Once
-from symposia.testing.faults import SENTENCE, FaultyUpstream
-from tests.backends.asking import ADD, MODEL, hosts, of
+from symposia.talk.rules import Kit
+from symposia.talk.tools import ToolBox, tool
+from symposia.testing.faults import SENTENCE, Call, FaultyUpstream, Received, Reply
+from tests.backends.asking import MODEL, hosts, of
 
-IMPATIENT = Policy(
-    retries=Retries(attempts=3, first_wait_s=0.0),
-    timeouts=Timeouts(first_delta_s=0.1, idle_s=0.1, total_s=30.0),
-)
+SILENT, HALTING = "slow*9", "slow:first-ms=0:between-ms=60000*9"
+PATIENCE = {SILENT: Timeouts(first_delta_s=0.1), HALTING: Timeouts(idle_s=0.1)}
 FATAL = {  # plan: cause, requests the server sees
     "429:retry-after-ms=1*9": ("rate_limited", 3),
     "429:retry-after=0*9": ("rate_limited", 3),
@@ -36,7 +36,7 @@ FATAL = {  # plan: cause, requests the server sees
     "404": ("not_found", 1),
     "400": ("invalid_request", 1),
     "422": ("invalid_request", 1),
-    "slow*9": ("timeout", 3),
+    SILENT: ("timeout", 3),
     "reset*9": ("connection", 3),
     "eof-before-headers*9": ("connection", 3),
     "connect-refused": ("connection", 0),
@@ -45,7 +45,7 @@ FATAL = {  # plan: cause, requests the server sees
     "eof*9": ("stream_truncated", 2),
     "truncated*9": ("stream_truncated", 2),
     "reset:after=2*9": ("stream_truncated", 2),
-    "slow:first-ms=0:between-ms=60000*9": ("stream_truncated", 2),
+    HALTING: ("stream_truncated", 2),
     "no-finish*9": ("stream_truncated", 2),
     "mid-stream-error": ("server_error", 1),
 }
@@ -57,17 +57,37 @@ PASSING = {  # plan: requests the server sees
     "split-utf8": 1,
     "no-usage": 1,
 }
+
+
+@tool
+def add(a: int, b: int) -> int:
+    """The sum."""
+    return a + b
+
+
+def loop(asked: Received) -> Reply:
+    """A call where tools are offered and none has answered yet, then the sentence."""
+    answered = "tool_call_id" in str(asked.body) or "tool_result" in str(asked.body)
+    if asked.body.get("tools") and not answered:
+        return Reply(text="Let me add up.", calls=(Call(name="add", arguments={"a": 1, "b": 2}),))
+    return Reply(text=SENTENCE)
+
+
 BOTH = pytest.mark.parametrize("dialect", ["openai", "anthropic"])
-TOOLS = pytest.mark.parametrize("tools", [(), (ADD,)], ids=["stream", "tools"])
+TOOLS = pytest.mark.parametrize("tools", [(), (add,)], ids=["stream", "tools"])
 
 
-async def turn(server: FaultyUpstream, dialect: str, tools: tuple, seen: list[Event]):
+async def turn(server: FaultyUpstream, plan: str, dialect: str, tools: tuple, seen: list[Event]):
     """One turn of a participant on the server's model."""
-    backend = hosts(policy=IMPATIENT).backend("up", of(dialect, server))
-    profile = Profile(model=MODEL, sampling=Sampling(max_tokens=64), tools=tools)
+    retries = Retries(attempts=3, first_wait_s=0.0)
+    policy = Policy(retries=retries, timeouts=PATIENCE.get(plan, Timeouts()))
+    backend = hosts(policy=policy).backend("up", of(dialect, server))
+    profile = Profile(model=MODEL, sampling=Sampling(max_tokens=64), tools=tuple(t.spec for t in tools))
     try:
         who = (Participant(name="ann", profile=profile),)
-        return await converse(Once(speaker="ann"), who, backend, emit=seen.append)
+        return await converse(
+            Once(speaker="ann"), who, backend, emit=seen.append, kit=Kit(tools=ToolBox(*tools))
+        )
     finally:
         await backend.aclose()
 
@@ -79,9 +99,9 @@ async def test_a_fault_has_its_cause_and_leaves_no_text(dialect: str, tools: tup
     """Nothing is committed; every request the server saw is a retry told, a failure told, or the first."""
     cause, requests = FATAL[plan]
     seen: list[Event] = []
-    async with FaultyUpstream(plan) as server:
+    async with FaultyUpstream(plan, replies=loop) as server:
         with pytest.raises(TurnFailed) as caught:
-            await turn(server, dialect, tools, seen)
+            await turn(server, plan, dialect, tools, seen)
         assert len(server.asked) == requests
     assert caught.value.cause == cause
     assert len(caught.value.transcript) == 0
@@ -97,11 +117,12 @@ async def test_a_fault_has_its_cause_and_leaves_no_text(dialect: str, tools: tup
 async def test_what_can_be_cured_is(dialect: str, tools: tuple, plan: str) -> None:
     """The whole text is committed, once, and every attempt is in its usage."""
     seen: list[Event] = []
-    async with FaultyUpstream(plan) as server:
-        outcome = await turn(server, dialect, tools, seen)
-        assert len(server.asked) == PASSING[plan]
-    [message] = outcome.transcript
+    async with FaultyUpstream(plan, replies=loop) as server:
+        outcome = await turn(server, plan, dialect, tools, seen)
+        rounds = 2 if tools else 1
+        assert len(server.asked) == PASSING[plan] + rounds - 1
+    *trail, message = outcome.transcript
     assert message.text == SENTENCE
-    assert message.provenance is not None
-    assert message.provenance.usage.attempts == PASSING[plan]
-    assert message.provenance.usage.estimated == (plan == "no-usage")
+    assert [m.author for m in trail] == (["ann", "tool"] if tools else [])
+    assert outcome.tally.usage.attempts == PASSING[plan] + rounds - 1
+    assert outcome.tally.usage.estimated == (plan == "no-usage")
