@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
-import pytest
-from msgspec.structs import replace
-
 from symposia.backends import Scripted
-from symposia.core.capture import ActivationRef, Capture
-from symposia.core.clock import VirtualClock
-from symposia.core.errors import InvalidInput, TurnFailed, UnsupportedRequest
-from symposia.core.events import GenerationFinished, ToolCalled, ToolReturned, TurnDenied, TurnTaken
-from symposia.core.message import NOBODY, Message, Reasoning, Signal, Text, ToolCall, ToolResult
-from symposia.core.profile import Participant
+from symposia.core.events import GenerationFinished, TurnTaken
+from symposia.core.message import Text, ToolCall, ToolResult
 from symposia.core.request import Request
-from symposia.core.transcript import Transcript
 from symposia.core.usage import Usage
-from symposia.talk.converse import converse
-from symposia.talk.fit import DropOldest
-from symposia.talk.hooks import Forbid
-from symposia.talk.protocols import Once, RoundRobin, Stop, Turn
-from symposia.talk.rules import Kit, Reading, Rules
+from symposia.talk.protocols import Once
+from symposia.talk.rules import Kit
 from symposia.talk.seeds import turn_seed
-from symposia.talk.stop import Tokens, Turns
-from symposia.talk.tools import Tool, ToolBox, tool
-from tests.company import completion, of, opened, party, person, talk, texts
+from symposia.talk.tools import ToolBox, tool
+from tests.company import completion, of, opened, party, talk
 
 TOOLS = frozenset({"tools"})
 ONCE = Once(speaker="ann")
