@@ -31,10 +31,13 @@ from tests.engine.templates.lines import (
 TABLE = {
     "qwen2.5": ("head", "keep", True, "hermes", "many", "kept", "raw", False, False),
     "qwen3": ("head", "keep", True, "hermes", "many", "kept", "raw", False, False),
+    "qwen3-coder": ("head", "keep", True, "qwen_xml", "many", "kept", "raw", False, False),
     "gemma2": ("rejected", "rejected", False, "prompted", "none", None, "lost", False, True),
     "gemma3": ("first_user", "rejected", False, "prompted", "none", None, "lost", False, True),
+    "gemma3-code": ("first_user", "keep", True, "gemma_code", "many", "kept", "raw", False, True),
     "llama3.1": ("head", "keep", True, "llama_json", "one", "dropped", "escaped", False, True),
     "llama3.2": ("head", "keep", True, "llama_json", "one", "dropped", "escaped", True, True),
+    "llama3.2-list": ("head", "keep", True, "llama_list", "many", "dropped", "escaped", False, True),
     "mistral-nemo": ("last_user", "rejected", False, "mistral", "many", "dropped", "raw", False, False),
     "mistral-small": ("head", "rejected", False, "mistral_args", "many", "dropped", "raw", True, False),
     "phi3.5": ("head", "keep", True, "prompted", "none", None, "lost", False, False),
@@ -257,7 +260,7 @@ def test_call_arguments_stand_as_json_or_the_request_is_refused():
         start = text.index('{"a": 1')
         assert json.JSONDecoder().raw_decode(text[start:])[0] == odd
     source = chat_tokenizer("qwen2.5").chat_template.replace(
-        "call.function.arguments | tojson", "(call.function.arguments.items() | list)[:1] | string"
+        "call.function.arguments | tojson", "dict((call.function.arguments.items() | list)[:1]) | tojson"
     )
     with pytest.raises(TemplateError, match="call 0"):
         custom(source).render(request(user("add"), calling(odd), result("3"), tools=(ADD,)))
