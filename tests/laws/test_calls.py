@@ -54,8 +54,10 @@ BY_TYPE = {
     "share": st.sampled_from((0.5, -2.25, 1e-7, 3e20)),
     "sure": st.booleans(),
     "names": st.lists(st.sampled_from(WORDS), max_size=3),
-    "deep": st.dictionaries(st.sampled_from(("a", "b c", "é")), st.none() | st.booleans() | st.integers(0, 9), max_size=2),
-}  # fmt: skip
+    "deep": st.dictionaries(
+        st.sampled_from(("a", "b c", "é")), st.none() | st.booleans() | st.integers(0, 9)
+    ),
+}
 KINDS = {
     "text": "string",
     "count": "integer",
@@ -73,8 +75,10 @@ TOOLS = tuple(
     for name in ("look", "go_there")
 )
 CALLS = st.lists(
-    st.tuples(st.sampled_from(("look", "go_there")), st.fixed_dictionaries({}, optional=BY_TYPE)), min_size=1, max_size=3
-)  # fmt: skip
+    st.tuples(st.sampled_from(("look", "go_there")), st.fixed_dictionaries({}, optional=BY_TYPE)),
+    min_size=1,
+    max_size=3,
+)
 UNSAYABLE = {  # what a syntax has no escape for
     "qwen_xml": ("</tool_call>",)
 }
