@@ -188,6 +188,25 @@ def test_a_conversation_with_everything_in_it_is_shown_whole(name):
     assert "adds two numbers" in rendered.text
 
 
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_calls_without_text_have_an_author_and_a_turn(name):
+    """Every token of a call is the speaker's, of the turn it was made in, also where a line is split for it."""
+    lines = (
+        user("add", 0),
+        calling({"a": 1}, {"b": "two"}, turn=1),
+        result("three", 0, 2),
+        result("x", 1, 2),
+    )
+    rendered = render(name, *lines, turn=3, tools=(ADD,))
+    calls = [s for s in rendered.spans if s.role == "assistant" and s.phase == "tool"]
+    assert {(s.author, s.turn) for s in calls} == {("al", 1)}
+    assert sum(map(len, calls)) > 10
+    chat = template(name)
+    said = chat._codec.decoded(tuple(i for s in calls for i in rendered.token_ids[s.start : s.stop]))
+    assert "add" in said
+    assert "two" in said
+
+
 def test_dates_come_from_the_request_alone():
     """`strftime_now` reads request.date, or 2025-01-01; nothing reads the clock."""
     assert "01 Jan 2025" in render("llama3.2", user("hi")).text
