@@ -19,6 +19,7 @@ from .asked import (
     ID,
     ID2,
     KEY,
+    KEY2,
     NAME,
     NAME2,
     RESULT,
@@ -32,7 +33,7 @@ from .asked import (
     between,
     in_order,
 )
-from .facts import Marks
+from .facts import ArgumentMarks, Marks
 from .probe_marks import assistant_head, generation_prompt
 
 _SCHEMA = {"type": "object", "properties": {KEY: {"type": "string", "description": KEY}}, "required": [KEY]}
@@ -46,9 +47,7 @@ NONE: Answers = {"tools": "none", "calls": "none", "results": "lost", "syntax": 
 
 def call(name: str = NAME, value: str = VALUE, call_id: str = ID, *, as_text: bool = False) -> Message:
     """A call in the form chat templates read."""
-    arguments = {KEY: value}
-    function = {"name": name, "arguments": json.dumps(arguments) if as_text else arguments}
-    return {"id": call_id, "type": "function", "function": function}
+    return _called(name, {KEY: value}, call_id, as_text=as_text)
 
 
 def probe_tools(asked: Asked, marks: Marks) -> tuple[Answers, Marks]:
@@ -86,7 +85,9 @@ def probe_tools(asked: Asked, marks: Marks) -> tuple[Answers, Marks]:
         call_end=call_end,
         tool_end=_tool_end(ended) if ended and RESULT in ended else "",
     )
-    marks = msgspec.structs.replace(marks, call_form=_call_form(text, marks))
+    form = _call_form(text, marks)
+    named = _call_arguments(asked, marks, as_text) if form is None else None
+    marks = msgspec.structs.replace(marks, call_form=form, call_arguments=named)
     return answers | {"syntax": syntax}, marks
 
 
@@ -197,3 +198,37 @@ def _call_form(text: str, marks: Marks) -> tuple[str, str, str] | None:
     if found is None or not marks.call_end or marks.call_end not in found[2]:
         return None
     return marks.call_open, found[1], found[2].partition(marks.call_end)[0]
+
+
+def _call_arguments(asked: Asked, marks: Marks, as_text: bool) -> ArgumentMarks | None:
+    """The literals around named arguments, if calls with two and with none are written alike."""
+    two = {KEY: VALUE, KEY2: VALUE2}
+    texts = [
+        _loop(asked, [_called(NAME, arguments, as_text=as_text)])
+        for arguments in (two, {KEY: VALUE}, {KEY2: VALUE2}, {})
+    ]
+    if not marks.call_end or any(text is None or not in_order(text, U1, RESULT) for text in texts):
+        return None
+    both, one, other, none = (
+        between(text or "", U1, RESULT).partition(NAME)[2].partition(marks.call_end)[0] for text in texts
+    )
+    if not in_order(both, KEY, VALUE, KEY2, VALUE2):
+        return None
+    first, equals, then = both.partition(KEY)[0], between(both, KEY, VALUE), between(both, VALUE, KEY2)
+    last = both.partition(VALUE2)[2]
+    alike = (
+        both == f"{first}{KEY}{equals}{VALUE}{then}{KEY2}{equals}{VALUE2}{last}"
+        and one == f"{first}{KEY}{equals}{VALUE}{last}"
+        and other == f"{first}{KEY2}{equals}{VALUE2}{last}"
+    )
+    if not alike:
+        return None
+    quoted = equals.endswith('"') and then.startswith('"') and last.startswith('"')
+    if quoted:
+        equals, then, last = equals.removesuffix('"'), then.removeprefix('"'), last.removeprefix('"')
+    return ArgumentMarks(first=first, equals=equals, then=then, last=last, none=none, quoted=quoted)
+
+
+def _called(name: str, arguments: dict[str, str], call_id: str = ID, *, as_text: bool) -> Message:
+    function = {"name": name, "arguments": json.dumps(arguments) if as_text else arguments}
+    return {"id": call_id, "type": "function", "function": function}
