@@ -44,6 +44,12 @@ class ReplyForms:
         """Whether a call can be demanded: how its arguments are written was seen."""
         return self._call is not None or self._facts.marks.call_arguments is not None
 
+    @property
+    def call_tokens(self) -> tuple[int, ...]:
+        """The control token that begins a call, if one does."""
+        opening = self._facts.marks.call_open if self._facts.native_tools else CALL_FORM[0]
+        return tuple(control for _, control in self._codec.cuts(opening.lstrip())[:1] if control is not None)
+
     def grammar(self, request: Request, ends: frozenset[int], *, opens_thinking: bool) -> ReplyGrammar:
         """Of a request with `force` or `schema`. `ends` are all ids that end a turn."""
         thinking = self._thinking(request, opened=opens_thinking)
