@@ -12,7 +12,6 @@ from symposia.core.message import NOBODY, Reasoning, Signal, Text, ToolCall, Too
 from symposia.core.profile import Sampling
 from symposia.core.span import Span
 from symposia.core.toolspec import ToolSpec
-from symposia.talk.converse import converse
 from symposia.talk.moderated import Moderated
 from symposia.talk.protocols import Once, RoundRobin, Stop, Turn
 from symposia.talk.rules import Kit, Reading
@@ -199,17 +198,28 @@ def test_a_lacking_feature_reaches_the_caller_as_it_is() -> None:
     assert backend.requests == []
 
 
-async def test_a_call_nobody_could_read_is_not_asked_for() -> None:
-    """A model whose call syntax this version does not parse is refused before it is asked."""
+@pytest.mark.parametrize(
+    ("syntax", "text"),
+    [
+        ("mistral", 'Ok.[TOOL_CALLS][{"name": "pick", "arguments": {"who": "bob"}, "id": "abcdefghi"}]'),
+        ("harmony", '<|channel|>commentary<|message|>Ok.<|end|> to=functions.pick<|message|>{"who": "bob"}'),
+        ("llama_list", "Ok.<|python_tag|>[pick(who='bob')]"),
+    ],
+)
+def test_a_call_is_read_in_the_models_syntax_while_it_streams(syntax, text) -> None:
+    """What a listener is shown as answer holds nothing of the call, and the message holds the call."""
 
-    class Mistral(Scripted):
+    class Spelled(Scripted):
         async def describe(self, model):
-            return replace(await super().describe(model), syntax="mistral")
+            return replace(await super().describe(model), syntax=syntax)
 
-    backend = Mistral(lambda _: {"who": "bob"}, features=frozenset({"force"}))
-    with pytest.raises(UnsupportedRequest, match="mistral"):
-        await converse(Forcing(), TWO, backend, transcript=opened())
-    assert backend.requests == []
+    shown = []
+    backend = Spelled(lambda _: completion(text, syntax=syntax), chunk=3, features=frozenset({"force"}))
+    kit = Kit(listen=lambda _, delta: shown.append(delta))
+    outcome = talk(Forcing(), TWO, backend, transcript=opened(), kit=kit)
+    assert "".join(d.text for d in shown if d.phase == "answer") == "Ok."
+    said, call = outcome.transcript[1].parts
+    assert (said, call.name, call.arguments) == (Text("Ok."), SPEC.name, {"who": "bob"})
 
 
 def test_an_error_of_the_backend_that_is_not_ours_is_engine_error() -> None:

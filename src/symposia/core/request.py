@@ -115,6 +115,18 @@ class Request(Value, frozen=True, kw_only=True):
         """Names the ask; `about` is outside."""
         return digest(self if self.about == _NO_ABOUT else _without_about(self))
 
+    @property
+    def told(self) -> tuple[ToolSpec, ...]:
+        """The tools the model is told of: a demanded one too, in the place of another of its name."""
+        if self.force is None:
+            return self.tools
+        return (*(tool for tool in self.tools if tool.name != self.force.name), self.force)
+
+    @property
+    def offers_calls(self) -> bool:
+        """Whether what looks like a call in the reply is one: there are tools, and no other shape was asked for."""
+        return bool(self.told) and self.schema is None
+
 
 class PastTurn(Value, frozen=True, kw_only=True):
     """What one of the reader's own earlier turns was sampled with, for `history="keep"`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from symposia.core.errors import UnknownName, UnsupportedRequest
+from symposia.core.errors import UnknownName
 from symposia.core.events import Emit, ViewCut
 from symposia.core.lines import Line
 from symposia.core.message import Message
@@ -17,7 +17,6 @@ from symposia.core.transcript import Transcript
 from symposia.core.value import digest
 
 from .fit import Fail, Fitted, Limits, NeedsSummary, droppable, fit, limits
-from .parse import SUPPORTED
 from .protocols import Turn
 from .rules import Kit, Rules, Summariser
 from .seeds import SeedKey, turn_seed, with_root
@@ -107,14 +106,6 @@ async def ask(
     card = await table.backend.describe(profile.model)
     trail = trail or begun(turn, profile)
     bare = bare_request(table, turn, messages, as_of, allowance, trail=trail)
-    if (bare.tools or bare.force) and card.syntax not in SUPPORTED:
-        raise UnsupportedRequest(
-            endpoint="this version",
-            model=profile.model,
-            feature="force" if bare.force else "tools",
-            why=f"its calls are written as {card.syntax}, which no parser here reads",
-            way_out=f"use a model whose calls are {' or '.join(SUPPORTED)}, or ask for the answer as text",
-        )
     capped = bare.sampling is not profile.sampling
 
     def build(dropped: Ranges) -> tuple[Line, ...]:

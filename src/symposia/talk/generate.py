@@ -48,9 +48,6 @@ async def generate(table: Table, request: Request, digest: str) -> Completion:
 async def _stream(table: Table, request: Request) -> Completion:
     """The completion at the end of the stream. Every exit closes the stream, and with it the generation."""
     listen = table.kit.listen
-    card = (
-        await table.backend.describe(request.model) if listen and (request.tools or request.force) else None
-    )
     parser: Parser | None = None
     completion: Completion | None = None
     stream = table.backend.generate(request)
@@ -67,7 +64,7 @@ async def _stream(table: Table, request: Request) -> Completion:
                     )
                 )
             elif listen is not None:
-                parser = parser or Parser(card.syntax if card else "plain", opens_thinking=_opens(item))
+                parser = parser or await _parser(table, request, item)
                 raw = item.phase == "answer" or bool(item.token_ids)
                 for piece in parser.feed(item.text) if raw else (item,):
                     listen(request.about, piece)
@@ -80,6 +77,13 @@ async def _stream(table: Table, request: Request) -> Completion:
         for piece in parser.close()[0]:
             listen(request.about, piece)
     return completion
+
+
+async def _parser(table: Table, request: Request, first: Delta) -> Parser:
+    """What reads the deltas as they come, as the whole reply will be read."""
+    card = await table.backend.describe(request.model)
+    offered = request.offers_calls
+    return Parser(card.syntax, tools=request.told, offered=offered, opens_thinking=_opens(first))
 
 
 def _opens(first: Delta) -> bool:

@@ -49,7 +49,7 @@ class Reply:
 
 def parse_reply(completion: Completion, request: Request) -> Reply:
     """Parts of the completion, with the speaker's own label removed."""
-    parts = completion.parts or _parsed(completion, offered=bool(request.tools or request.force))
+    parts = completion.parts or _parsed(completion, request)
     return Reply(*_unlabelled(parts, request.speaker))
 
 
@@ -64,9 +64,14 @@ def with_reader(reply: Reply, completion: Completion, reader: Reader | None) -> 
     return Reply((*kept, *text), notes, reading.signals, reading.discard)
 
 
-def _parsed(completion: Completion, *, offered: bool) -> tuple[Part, ...]:
-    syntax = completion.syntax if offered else "plain"
-    return parse(completion.text, syntax, opens_thinking=completion.opens_thinking)
+def _parsed(completion: Completion, request: Request) -> tuple[Part, ...]:
+    return parse(
+        completion.text,
+        completion.syntax,
+        tools=request.told,
+        offered=request.offers_calls,
+        opens_thinking=completion.opens_thinking,
+    )
 
 
 def _unlabelled(parts: tuple[Part, ...], speaker: str) -> tuple[tuple[Part, ...], tuple[str, ...]]:

@@ -18,7 +18,6 @@ from symposia.core.errors import InvalidInput, TemplateError, UnsupportedRequest
 from symposia.core.lines import Line, LineRules, Segment
 from symposia.core.profile import Thinking
 from symposia.core.request import Request, Syntax
-from symposia.core.toolspec import ToolSpec
 from symposia.core.value import content_digest
 
 from .align import Literals, align, literals_of
@@ -77,9 +76,8 @@ class ChatTemplate:
         thinking mode it does not react to.
         """
         self._check(request)
-        told = _told(request)
-        lines = self._prepared(request, told)
-        tools = [tool_schema(t) for t in told] if self.facts.native_tools else []
+        lines = self._prepared(request)
+        tools = [tool_schema(t) for t in request.told] if self.facts.native_tools else []
         return self._render(request, lines, tools)
 
     def tracker(self, rendered: Rendered) -> Tracker:
@@ -114,10 +112,10 @@ class ChatTemplate:
         except ValueError as error:
             raise InvalidInput(f"request.date: expected YYYY-MM-DD; got {request.date!r}") from error
 
-    def _prepared(self, request: Request, told: tuple[ToolSpec, ...]) -> tuple[Line, ...]:
+    def _prepared(self, request: Request) -> tuple[Line, ...]:
         facts, lines = self.facts, request.lines
-        if told and not facts.native_tools:
-            lines = with_tools_told(lines, told)
+        if request.told and not facts.native_tools:
+            lines = with_tools_told(lines, request.told)
         if lines and lines[0].role == "system" and not lines[0].text:
             if facts.default_stays:
                 raise TemplateError(
@@ -154,7 +152,7 @@ class ChatTemplate:
             spans=assembly.spans(),
             omitted=_omitted(lines, self.facts, talk, literals),
             opens_thinking=opens(literals.texts[-1], self.facts.marks.think),
-            tools=bool(_told(request)),
+            tools=bool(request.told),
             _parts=tuple(assembly.parts),
             _content=_content(pieces),
             _codec=self._codec,
@@ -201,13 +199,6 @@ _SAMPLE = (
     _said("assistant", " I'm here;\nYOU'RE there... "),
     _said("user", "x"),
 )
-
-
-def _told(request: Request) -> tuple[ToolSpec, ...]:
-    """The tools the model is told of: a demanded one too, in the place of another of its name."""
-    if request.force is None:
-        return request.tools
-    return (*(tool for tool in request.tools if tool.name != request.force.name), request.force)
 
 
 def _source_of(tokenizer: PreTrainedTokenizerFast) -> str:

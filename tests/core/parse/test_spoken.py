@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from symposia.core.errors import InvalidInput
 from symposia.core.message import Reasoning, Text, ToolCall
+from symposia.core.parse import Parser, parse, read_call
 from symposia.core.value import canonical
-from symposia.talk.parse import Parser, parse, read_call
 
 CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>'
 ADD = ToolCall(id="call_0", name="add", arguments={"a": 1})
@@ -90,8 +90,8 @@ def test_an_unclosed_call_is_malformed_even_if_its_json_is_whole() -> None:
 
 def test_an_unknown_syntax_is_refused() -> None:
     """A call syntax this version cannot read is refused by name, not skipped."""
-    with pytest.raises(InvalidInput, match="mistral"):
-        Parser("mistral")
+    with pytest.raises(InvalidInput, match=r"'xml'.*mistral"):
+        Parser("xml")
 
 
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", '{"name":"f"}', "\n", " ", "a", "<", "é", "東")
