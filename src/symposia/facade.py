@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from symposia.backends.endpoints import Builder, Endpoints
+from symposia.backends.hosts import Hosts
 from symposia.core.capture import ActivationRef
 from symposia.core.errors import InvalidInput, UnknownModel
 from symposia.core.intervention import Ablate, Add, Gate
@@ -74,12 +76,18 @@ def engines_keeping(folder: str | Path) -> Engines:
         return _keeping[where]
 
 
-def backend_of(table: Mapping[str, Builder] | None = None, store: str | Path | None = None) -> Endpoints:
-    """A backend that routes declared endpoints to their own backends and every other address to the local engine.
+def backend_of(
+    table: Mapping[str, Builder] | None = None, store: str | Path | None = None, *, hosts: Hosts | None = None
+) -> Endpoints:
+    """A backend that routes declared and built-in endpoints to their own backends, every other address to the engine.
 
-    `store` is a folder for what is captured; without, it is held in memory.
+    `store` is a folder for what is captured; without, it is held in memory. `hosts` makes the built-in endpoints;
+    without, one that finds keys in the process's environment when a hosted model is first asked.
     """
-    return Endpoints(table or {}, local=engines if store is None else partial(engines_keeping, store))
+    makes = Hosts(os.environ) if hosts is None else hosts
+    built_in = {name: partial(makes.backend, name, one) for name, one in makes.built_in().items()}
+    local = engines if store is None else partial(engines_keeping, store)
+    return Endpoints({**built_in, **(table or {})}, local=local)
 
 
 def keeping(folder: str | Path) -> Endpoints:

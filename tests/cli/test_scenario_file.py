@@ -15,11 +15,11 @@ from symposia.cli.scenario.shorthand import spelled_out
 from symposia.core.errors import InvalidInput
 from symposia.core.message import said
 from symposia.core.profile import Sampling
+from symposia.core.usage import Price
 from symposia.talk.fit import DropOldest
 from symposia.talk.hooks import MaxWords
 from symposia.talk.moderated import Moderated
 from symposia.talk.protocols import RoundRobin
-from symposia.talk.rules import Price
 from symposia.talk.stop import AllOf, AnyOf, Elapsed, StopString, Turns
 from tests.cli.process import ROOT
 

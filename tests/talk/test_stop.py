@@ -13,13 +13,13 @@ from symposia.core.errors import InvalidInput, UnknownName
 from symposia.core.events import DriftCrossed, Tally, TurnTaken
 from symposia.core.message import NOBODY, Message, Signal, Text, said
 from symposia.core.transcript import Transcript
-from symposia.core.usage import NOTHING, Usage
+from symposia.core.usage import NOTHING, Price, Usage
 from symposia.core.value import canonical, decode
 from symposia.talk.conversation import Conversation
 from symposia.talk.converse import converse
 from symposia.talk.hooks import Forbid
 from symposia.talk.protocols import RoundRobin, Rounds
-from symposia.talk.rules import Kit, Price, Rules
+from symposia.talk.rules import Kit, Rules
 from symposia.talk.stop import (
     FREE,
     AllOf,

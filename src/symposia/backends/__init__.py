@@ -1,6 +1,8 @@
 """Where tokens come from when they do not come from the local engine."""
 
+from .endpoint import AnthropicEndpoint, OpenAIEndpoint
 from .endpoints import Endpoints
+from .hosts import Hosts
 from .scripted import Fault, Scripted
 
-__all__ = ["Endpoints", "Fault", "Scripted"]
+__all__ = ["AnthropicEndpoint", "Endpoints", "Fault", "Hosts", "OpenAIEndpoint", "Scripted"]

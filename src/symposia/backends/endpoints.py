@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from symposia.core.errors import UnsupportedRequest
 from symposia.core.models import resolve
 from symposia.core.request import Backend, Item, ModelCard, Prompt, Request
 
+from .endpoint import BUILT_IN
+from .hosted import Hosted
+
 Builder = Callable[[], Backend]
-HOSTED = ("openai", "anthropic", "openrouter", "ollama", "vllm", "sglang")
+HOSTED = tuple(BUILT_IN)
 
 
 class Endpoints:
     """A backend over other backends. `table` declares endpoints by name; `local` answers every other address."""
 
     def __init__(self, table: Mapping[str, Builder], *, local: Builder) -> None:
-        self._builders = {**{name: _not_here(name) for name in HOSTED}, **table}
+        self._builders = dict(table)
         self._local = local
         self._built: dict[str | None, Backend] = {}
 
@@ -45,21 +47,21 @@ class Endpoints:
         """The rendering of the address's own backend."""
         return await self._for(request.model).render(request)
 
+    async def ready(self, model: str) -> None:
+        """Raise what would keep a hosted model from being asked: no key, no package. Nothing is sent."""
+        backend = self._for(model)
+        if isinstance(backend, Hosted):
+            await backend.ready()
+
+    async def aclose(self) -> None:
+        """Close what the running loop holds open to hosted endpoints."""
+        for backend in self._built.values():
+            if isinstance(backend, Hosted):
+                await backend.aclose()
+
     def _for(self, model: str) -> Backend:
         address = resolve(model, self._builders)
         key = address.endpoint if address.source == "endpoint" else None
         if key not in self._built:
             self._built[key] = self._local() if key is None else self._builders[key]()
         return self._built[key]
-
-
-def _not_here(name: str) -> Builder:
-    def build() -> Backend:
-        raise UnsupportedRequest(
-            endpoint=name,
-            model=f"{name}:…",
-            feature="hosted models",
-            way_out="use a local model; this version speaks to no hosted endpoint yet",
-        )
-
-    return build

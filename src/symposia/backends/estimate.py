@@ -17,3 +17,8 @@ def estimate(request: Request) -> Prompt:
     tools = request.tools if request.force is None else (*request.tools, request.force)
     size += sum(len(canonical(tool)) for tool in tools)
     return Prompt(tokens=-(-size // BYTES_PER_TOKEN) + TOKENS_PER_LINE * len(request.lines), exact=False)
+
+
+def tokens_of(text: str) -> int:
+    """As many tokens as the text can plausibly have."""
+    return -(-len(text.encode()) // BYTES_PER_TOKEN)

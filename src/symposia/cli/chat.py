@@ -74,7 +74,7 @@ def _chat(asked: ChatOptions, world: World) -> int:
         for name, model in zip(_names(models), models, strict=True)
     )
     scenario = Scenario(name="chat", participants=seats, seed=asked.seed)
-    backend = backend_for_names()
+    backend = backend_for_names(world.env)
     conversation = Conversation(scenario=scenario, backend=backend, kit=Kit(clock=world.clock))
     portal.call(preflight(conversation, backend))
     talk = Chat(conversation, world)

@@ -1,52 +1,54 @@
-"""A scenario's endpoints as backends: scripted ones speak, hosted ones say that they cannot yet."""
+"""Endpoints as backends: those a scenario declares, those that are built in, those that are not at hand."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import get_args
 
 from symposia.backends import Scripted
-from symposia.backends.endpoints import HOSTED, Builder, Endpoints
+from symposia.backends.endpoint import Endpoint, ScriptedEndpoint
+from symposia.backends.endpoints import Builder, Endpoints
 from symposia.backends.estimate import estimate
+from symposia.backends.hosts import Hosts
 from symposia.core.errors import BackendError, InvalidInput, UnsupportedRequest
 from symposia.core.features import refuse_unsupported
+from symposia.core.profile import Thinking
 from symposia.core.request import Backend, Completion, Delta, Feature, ModelCard, Prompt, Request
 
 from .scenario import Setting
 from .scenario.build import SCRIPTED
-from .scenario.form import Endpoint, ScriptedEndpoint
 
 _REMOTE: frozenset[Feature] = frozenset(
     {"logprobs", "seed", "tools", "parallel_tools", "force", "stop_after", "thinking"}
 )
 
 
-class Hosted:
-    """A declared endpoint of a kind this version does not speak to. It refuses, and never opens a connection."""
+class Undeclared:
+    """An endpoint of a scenario file, met where that file is not at hand. Its name is all that is known of it."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     async def describe(self, model: str) -> ModelCard:
-        """What every hosted chat endpoint can do; nothing inside the model."""
-        return ModelCard(
-            model=model, features=_REMOTE, thinking=("auto", "off", "on", "low", "medium", "high")
-        )
+        """What every chat endpoint can do; nothing inside the model."""
+        return ModelCard(model=model, features=_REMOTE, thinking=get_args(Thinking))
 
     async def render(self, request: Request) -> Prompt:
         """An over-estimate: the tokenizer is elsewhere."""
         return estimate(request)
 
     async def generate(self, request: Request) -> AsyncIterator[Delta | Completion]:
-        """Refuses: first what no hosted endpoint can honour, then hosted endpoints as such."""
+        """Refuses: there is no address to ask at."""
         refuse_unsupported(request, await self.describe(request.model), self._name)
         raise UnsupportedRequest(
             endpoint=self._name,
             model=request.model,
-            feature="hosted models",
-            way_out="this version speaks to no hosted endpoint yet: use a local model or a scripted endpoint",
+            feature="generation",
+            why="its endpoint is declared in a scenario file, which a saved conversation does not hold",
+            way_out="go on with the scenario file: symposia run FILE --resume",
         )
         yield  # type: ignore[unreachable]  # makes this an async generator, as every backend's is
 
@@ -77,32 +79,39 @@ class ScriptedCode:
         return self._loaded[model]
 
 
-def backend_for(setting: Setting, store: Path | None = None) -> Endpoints:
-    """The scenario's endpoints and the local engine behind one backend. Nothing is built before it is needed.
+def backend_for(setting: Setting, env: Mapping[str, str], store: Path | None = None) -> Endpoints:
+    """The scenario's endpoints, the built-in ones and the local engine behind one backend, each built when needed.
 
-    `store` is a folder for what is captured.
+    `env` is where keys are looked for; `store` is a folder for what is captured.
     """
     from symposia.facade import engines
 
     for vector in setting.vectors:
         engines().library.add(vector)
-    declared: dict[str, Builder] = {
-        name: partial(_built, name, kind) for name, kind in setting.endpoints.items()
-    }
-    return backend_for_names({SCRIPTED: partial(ScriptedCode, setting.folder), **declared}, store)
+    return _backend(setting.endpoints, env, {SCRIPTED: partial(ScriptedCode, setting.folder)}, store)
 
 
-def backend_for_names(table: Mapping[str, Builder] | None = None, store: Path | None = None) -> Endpoints:
-    """Declared endpoints, hosted ones that refuse, and the local engine for every other address."""
+def backend_for_names(env: Mapping[str, str], elsewhere: Sequence[str] = ()) -> Endpoints:
+    """The built-in endpoints, and the local engine for every other address; `elsewhere` names endpoints not at hand."""
+    return _backend({}, env, {name: partial(Undeclared, name) for name in elsewhere})
+
+
+def _backend(
+    declared: Mapping[str, Endpoint],
+    env: Mapping[str, str],
+    more: Mapping[str, Builder],
+    store: Path | None = None,
+) -> Endpoints:
     from symposia.facade import backend_of
 
-    hosted: dict[str, Builder] = {name: partial(Hosted, name) for name in HOSTED}
-    return backend_of({**hosted, **(table or {})}, store)
+    hosts = Hosts(env)
+    table: dict[str, Builder] = {name: partial(_built, hosts, name, one) for name, one in declared.items()}
+    return backend_of({**more, **table}, store, hosts=hosts)
 
 
-def _built(name: str, endpoint: Endpoint) -> Backend:
+def _built(hosts: Hosts, name: str, endpoint: Endpoint) -> Backend:
     if not isinstance(endpoint, ScriptedEndpoint):
-        return Hosted(name)
+        return hosts.backend(name, endpoint)
     return Scripted(
         endpoint.replies,
         latency_s=endpoint.latency_s,

@@ -31,7 +31,7 @@ class Tried(Value, frozen=True, kw_only=True):
 
 def check_model(address: str, world: World, *, as_json: bool) -> int:
     """Try it; exit 1 if something it claims does not work. Raises what loading raises."""
-    backend = backend_for_names()
+    backend = backend_for_names(world.env)
     tried = portal.call(_try_all(backend, canonical_address(address)))
     if as_json:
         world.out.piece(canonical({"model": address, "checks": tried}).decode() + "\n")

@@ -134,7 +134,7 @@ def _card(found: Address) -> ModelCard:
 
     from .endpoints import backend_for_names
 
-    return portal.call(backend_for_names().describe(found.canonical))
+    return portal.call(backend_for_names(this_world().env).describe(found.canonical))
 
 
 def _endpoints() -> tuple[str, ...]:

@@ -42,14 +42,15 @@ def play(asked: RunOptions, world: World) -> int:
     if asked.resume and asked.out is None:
         raise InvalidInput("--resume needs the folder to go on with: --out DIR")
     kept = _kept(asked, setting)
-    conversation = _conversation(asked, setting, backend_for(setting, kept), world)
+    backend = backend_for(setting, world.env, kept)
+    conversation = _conversation(asked, setting, backend, world)
     if asked.dry_run:
         from .dry import dry_run
 
         return dry_run(conversation, world, as_json=asked.shape == "json")
     until = _until(asked, conversation.scenario)
     with terminable():
-        cards = portal.call(preflight(conversation, conversation.session.backend))
+        cards = portal.call(preflight(conversation, backend))
         with ExitStack() as stack:
             if kept is not None:
                 from symposia.facade import engines_keeping

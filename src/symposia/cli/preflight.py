@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from symposia.backends.endpoints import Endpoints
 from symposia.core.errors import EmptySelection, SelectionMissed
 from symposia.core.features import refuse_unsupported
 from symposia.core.profile import Participant
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     from symposia.talk.conversation import Conversation
 
 
-async def preflight(conversation: Conversation, backend: Backend) -> dict[str, ModelCard]:
+async def preflight(conversation: Conversation, backend: Endpoints) -> dict[str, ModelCard]:
     """Each participant's card. Raises what its first request would raise.
 
-    That is an unknown or unfit model, a template, an overflow, an unsupported feature, and (by a read that samples
-    nothing) an intervention the model cannot take.
+    That is an unknown or unfit model, a template, an overflow, an unsupported feature, a missing key, and (by a read
+    that samples nothing) an intervention the model cannot take. A hosted model is not asked: no connection is made.
     """
     cards: dict[str, ModelCard] = {}
     for participant in conversation.participants:
@@ -32,6 +33,8 @@ async def preflight(conversation: Conversation, backend: Backend) -> dict[str, M
             await conversation.aprompt(participant.name)
         if request.interventions and "read" in card.features:
             await _try_interventions(backend, request)
+    for participant in conversation.participants:
+        await backend.ready(participant.profile.model)
     return cards
 
 

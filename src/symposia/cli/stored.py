@@ -41,19 +41,18 @@ def transcript_of(path: Path) -> Transcript:
 
 def load(path: Path) -> Conversation:
     """The conversation in a file; endpoints that a scenario declared stand as names, which nothing can be asked of."""
-    from functools import partial
-
+    from symposia.backends.endpoints import HOSTED
     from symposia.core.errors import UnknownModel
     from symposia.core.models import resolve
     from symposia.facade import Conversation
 
-    from .endpoints import Hosted, backend_for_names
+    from .endpoints import backend_for_names
+    from .world import this_world
 
     elsewhere = []
     for participant in Conversation.load(path).participants:
         try:
-            resolve(participant.profile.model)
+            resolve(participant.profile.model, HOSTED)
         except UnknownModel:  # an endpoint of the scenario file, which a conversation does not hold
             elsewhere.append(participant.profile.model.partition(":")[0])
-    table = {name: partial(Hosted, name) for name in elsewhere}
-    return Conversation.load(path, backend=backend_for_names(table))
+    return Conversation.load(path, backend=backend_for_names(this_world().env, elsewhere))

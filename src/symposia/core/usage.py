@@ -40,4 +40,21 @@ class Usage(Value, frozen=True, kw_only=True):
         )
 
 
+class Price(Value, frozen=True, kw_only=True):
+    """USD per million tokens. What is not said of cached tokens and cache writes costs as input does."""
+
+    input: Annotated[float, Meta(ge=0)]
+    output: Annotated[float, Meta(ge=0)]
+    cached: Annotated[float, Meta(ge=0)] | None = None
+    cache_write: Annotated[float, Meta(ge=0)] | None = None
+
+    def of(self, used: Usage) -> float:
+        """USD for what was used."""
+        cached = self.input if self.cached is None else self.cached
+        written = self.input if self.cache_write is None else self.cache_write
+        fresh = used.input_tokens - used.cached_tokens - used.cache_write_tokens
+        asked = fresh * self.input + used.cached_tokens * cached + used.cache_write_tokens * written
+        return (asked + used.output_tokens * self.output) / 1e6
+
+
 NOTHING = Usage(calls=0, attempts=0, cost_usd=0.0)

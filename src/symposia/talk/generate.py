@@ -96,9 +96,4 @@ def _priced(table: Table, model: str, completion: Completion) -> Completion:
     if price is None or completion.usage.cost_usd is not None:
         return completion
     used = completion.usage
-    cached = price.input if price.cached is None else price.cached
-    written = price.input if price.cache_write is None else price.cache_write
-    fresh = used.input_tokens - used.cached_tokens - used.cache_write_tokens
-    cost = fresh * price.input + used.cached_tokens * cached + used.cache_write_tokens * written
-    usd = (cost + used.output_tokens * price.output) / 1e6
-    return msgspec.structs.replace(completion, usage=msgspec.structs.replace(used, cost_usd=usd))
+    return msgspec.structs.replace(completion, usage=msgspec.structs.replace(used, cost_usd=price.of(used)))

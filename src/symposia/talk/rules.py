@@ -13,6 +13,7 @@ from symposia.core.events import Tally
 from symposia.core.message import Message, Signal, ToolCall, ToolResult
 from symposia.core.request import About, Completion, Delta
 from symposia.core.transcript import Transcript
+from symposia.core.usage import Price
 from symposia.core.value import Value
 
 from .fit import Fail, Fit
@@ -48,15 +49,6 @@ class Answered:
 
 Answer = Callable[[Sequence[ToolCall], Turn, Transcript], Answered]
 """Answers all calls of one reply to a forced tool; pure. The transcript is what the turn saw."""
-
-
-class Price(Value, frozen=True, kw_only=True):
-    """USD per million tokens."""
-
-    input: float
-    output: float
-    cached: float | None = None
-    cache_write: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -91,7 +91,7 @@ def play(asked: DemoOptions, world: World) -> int:
         pairs = load_pairs(file)
     fitted = fit(pairs, MODEL, name="warmth", read=answer_start())
     words = fit(unframed(pairs), MODEL, name="warmth of words")
-    plain = Conversation(scenario=setting.scenario, backend=backend_for(setting))
+    plain = Conversation(scenario=setting.scenario, backend=backend_for(setting, world.env))
     gauge = Gauge(engines().engine(MODEL), words.vector, words.layer)
     layer, scale = _chosen(asked, world, Chooser(plain, STEERED, fitted, gauge))
     steered = plain.set(participants={STEERED: {"interventions": (begun(fitted, scale, layer),)}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from symposia.backends.endpoint import ScriptedEndpoint
 from symposia.core.errors import UnknownName
 from symposia.talk.fit import Summarise
 from symposia.talk.hooks import JudgeHook
@@ -12,7 +13,7 @@ from symposia.talk.protocols import Once
 from symposia.talk.stop import AllOf, AnyOf, StopString, Until
 from symposia.talk.summary import FUNCTION
 
-from .form import ScenarioForm, ScriptedEndpoint
+from .form import ScenarioForm
 from .located import Path
 from .tree import Tree
 

@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from symposia.backends.endpoint import Endpoint, ScriptedEndpoint
 from symposia.backends.endpoints import HOSTED
+from symposia.backends.hosts import prices_of
 from symposia.core.capture import Capture
 from symposia.core.errors import InvalidInput
 from symposia.core.message import Message, said
 from symposia.core.models import resolve
 from symposia.core.profile import Participant, Profile, check_name
-from symposia.talk.rules import Price
+from symposia.core.usage import Price
 from symposia.talk.scenario import Scenario, check_scenario
 
 from .agree import check_names
 from .convert import convert
-from .form import Endpoint, ScenarioForm, Seat, Speech
+from .form import ScenarioForm, Seat, Speech
 from .located import Path as Place
 from .located import ScenarioFileError
 from .overrides import override
@@ -120,11 +122,17 @@ class _Builder:
             scenario=scenario,
             folder=self.folder,
             endpoints=form.endpoints,
-            prices={self._model(a, ("prices", a)): price for a, price in form.prices.items()},
+            prices=self._prices(),
             vectors=tuple(self.vectors.values()),
             captures=form.captures,
             rows=self._dataset(),
         )
+
+    def _prices(self) -> dict[str, Price]:
+        """By address; what the file says of an address wins over what it says of the endpoint."""
+        hosted = {n: e for n, e in self.form.endpoints.items() if not isinstance(e, ScriptedEndpoint)}
+        said = {self._model(a, ("prices", a)): price for a, price in self.form.prices.items()}
+        return prices_of(hosted) | said
 
     def _participant(self, name: str, seat: Seat) -> Participant:
         here: Place = ("participants", name)

@@ -6,23 +6,20 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from symposia.backends import Fault
+from symposia.backends.endpoint import Endpoint
 from symposia.core.capture import Capture
 from symposia.core.intervention import Intervention
-from symposia.core.lines import LineRules
 from symposia.core.profile import Sampling
 from symposia.core.receipt import History
-from symposia.core.request import Feature
+from symposia.core.usage import Price
 from symposia.core.value import Count, Value
 from symposia.talk.fit import Fail, Fit
 from symposia.talk.hooks import SavedHooks
-from symposia.talk.rules import Price
 from symposia.talk.scenario import SavedProtocol
 from symposia.talk.stop import Until
 from symposia.talk.view import ViewRules
 
 Words = Annotated[str, Meta(min_length=1)]
-Positive = Annotated[int, Meta(ge=1)]
 
 
 class Speech(Value, frozen=True, kw_only=True):
@@ -45,54 +42,6 @@ class Seat(Value, frozen=True, kw_only=True):
     history: History = "scoped"
     tools: tuple[str, ...] = ()
     tool_rounds: Count = 8
-
-
-class Hosted(Value, frozen=True, kw_only=True, tag_field="kind"):
-    """What every hosted endpoint has. `key`: `env:NAME`, `file:PATH` or `none`; prices in USD per million tokens."""
-
-    base_url: str | None = None
-    key: Annotated[str, Meta(pattern=r"^(env:.+|file:.+|none)$")] | None = None
-    rpm: Positive | None = None
-    tpm: Positive | None = None
-    concurrency: Positive = 64
-    features: tuple[Feature, ...] = ()
-    rules: LineRules | None = None
-    headers: dict[str, str] = {}
-    timeouts: dict[str, float] = {}
-    context_window: dict[str, Positive] = {}
-    prices: dict[str, Price] = {}
-    insecure: bool = False
-
-
-class OpenAIEndpoint(Hosted, frozen=True, kw_only=True, tag="openai"):
-    """A server that speaks the chat-completions protocol."""
-
-    flavour: Literal["openai", "openrouter", "vllm", "sglang", "ollama", "generic"] = "openai"
-
-
-class AnthropicEndpoint(Hosted, frozen=True, kw_only=True, tag="anthropic"):
-    """A server that speaks the messages protocol."""
-
-    sampling_in_body: bool = False
-    prompt_cache: bool = True
-
-
-class ScriptedEndpoint(Value, frozen=True, kw_only=True, tag_field="kind", tag="scripted"):
-    """Lines written in advance: `replies` by speaker, in order; a mapping answers a forced tool call.
-
-    `cycle` begins again after the last one. `chunk` is characters a delta. `faults` fail on purpose, for rehearsals.
-    """
-
-    replies: dict[str, tuple[str | dict[str, Any], ...]]
-    cycle: bool = False
-    latency_s: Annotated[float, Meta(ge=0)] = 0.0
-    chunk: Count = 0
-    features: tuple[Feature, ...] = ()
-    context_window: Positive | None = None
-    faults: tuple[Fault, ...] = ()
-
-
-Endpoint = OpenAIEndpoint | AnthropicEndpoint | ScriptedEndpoint
 
 
 class Dataset(Value, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""The messages protocol: what is asked, what is answered."""

@@ -1,0 +1,58 @@
+"""The chat-completions protocol as a `Wire`: one flavour's row, one endpoint's additions to it."""
+
+from __future__ import annotations
+
+from symposia.backends.endpoint import OpenAIEndpoint
+from symposia.backends.wire import Json, sendable_name
+from symposia.core.lines import LineRules
+from symposia.core.request import ModelCard, Request, ServedBy
+
+from .body import body, keeps_stop, knobs, refuse
+from .flavours import FLAVOURS
+from .reply import ChatReply
+
+
+class ChatWire:
+    """How one endpoint is spoken to."""
+
+    path = "/chat/completions"
+
+    def __init__(self, name: str, endpoint: OpenAIEndpoint) -> None:
+        self.endpoint = name
+        self._declared, self._flavour = endpoint, FLAVOURS[endpoint.flavour]
+
+    def card(self, model: str) -> ModelCard:
+        """The flavour's row with what was declared."""
+        return ModelCard(
+            model=model,
+            context_window=self._declared.context_window.get(sendable_name(model, self.endpoint)),
+            rules=self._rules(model),
+            features=self._flavour.features | set(self._declared.features),
+            thinking=self._flavour.thinking,
+        )
+
+    def refuse(self, request: Request) -> None:
+        """Raise `UnsupportedRequest` for what the flavour cannot carry."""
+        refuse(request, self._flavour, self.endpoint)
+
+    def body(self, request: Request) -> Json:
+        """What is sent."""
+        model = sendable_name(request.model, self.endpoint)
+        return body(request, model, self._flavour, self._rules(request.model))
+
+    def reply(self, request: Request) -> ChatReply:
+        """A fold for the answer."""
+        sent = knobs(request.sampling, self._flavour)
+        served = ServedBy(
+            endpoint=self.endpoint,
+            model=sendable_name(request.model, self.endpoint),
+            date=request.date,
+            seed=self._flavour.seed,
+            uncontrolled=tuple(knob for knob in self._flavour.uncontrolled if knob not in sent),
+        )
+        return ChatReply(request, served, kept_there=keeps_stop(request, self._flavour))
+
+    def _rules(self, model: str) -> LineRules:
+        declared = self._declared
+        own = declared.model_rules.get(sendable_name(model, self.endpoint))
+        return own or declared.rules or self._flavour.rules

@@ -1,0 +1,54 @@
+"""Server-sent events out of bytes that come in any pieces.
+
+As in the HTML standard, section 9.2: lines end with CR, LF or both, `data` lines of one event are joined, comments and
+unknown fields are skipped, an event that no blank line ended is not one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from symposia.core.errors import BackendError
+
+MOST_HELD = 16 * 1024 * 1024  # bytes of one line: no event of a chat is that long
+_BOM = b"\xef\xbb\xbf"
+
+Event = tuple[str, bytes]
+"""Its name ("" where none was given) and its data."""
+
+
+class EventReader:
+    """Bytes in, whole events out. `strays` counts lines that belong to no event: a page of HTML has many."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._name = ""
+        self._data: list[bytes] = []
+        self._fresh = True
+        self.strays = 0
+        self.start = b""
+
+    def feed(self, piece: bytes) -> Iterator[Event]:
+        """The events this piece completes."""
+        if len(self.start) < 200:
+            self.start += piece[: 200 - len(self.start)]
+        held = self._held + piece
+        if self._fresh and len(held) >= len(_BOM):
+            held, self._fresh = held.removeprefix(_BOM), False
+        if b"\r" in held:
+            held, last = (held[:-1], b"\r") if held.endswith(b"\r") else (held, b"")
+            held = held.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + last
+        *lines, self._held = held.split(b"\n")
+        if len(self._held) > MOST_HELD:
+            raise BackendError(f"a line of more than {MOST_HELD} bytes in the stream", cause="bad_response")
+        for line in lines:
+            if line.startswith(b"data:"):
+                self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+            elif not line:
+                if self._data:
+                    yield self._name, self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+                self._name, self._data = "", []
+            elif line.startswith(b"event:"):
+                self._name = line[6:].strip().decode("utf-8", "replace")
+            elif not line.startswith((b":", b"id:", b"retry:")):
+                self.strays += 1
