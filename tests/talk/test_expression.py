@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from fractions import Fraction
 
 import pytest
@@ -33,12 +34,8 @@ EXPRESSIONS = st.recursive(NUMBERS, joined, max_leaves=8).filter(lambda text: le
 
 def second_opinion(text: str) -> Fraction:
     """The same text with every number a fraction, evaluated by Python itself."""
-    import re
-
-    exact = re.sub(r"(?<![*\w.])(?<!\*\* )(?<!\*\*-)\d+(?:\.\d+)?", lambda m: f"Fraction('{m[0]}')", text)
-    return Fraction(
-        eval(exact, {"Fraction": Fraction, "abs": abs})
-    )  # a second implementation, on our own text
+    exact = re.sub(r"\d+(?:\.\d+)?", lambda m: f"Fraction('{m[0]}')", text)
+    return Fraction(eval(exact, {"Fraction": Fraction, "abs": abs}))
 
 
 @given(EXPRESSIONS)
@@ -70,10 +67,9 @@ def test_any_text_is_answered_or_refused(text: str) -> None:
     """No text does anything else than give a bounded value or say what is wrong."""
     try:
         value = evaluate(text)
-    except InvalidInput as error:
-        assert str(error)
-    else:
-        assert max(value.numerator.bit_length(), value.denominator.bit_length()) <= MAX_BITS
+    except InvalidInput:
+        return
+    assert max(value.numerator.bit_length(), value.denominator.bit_length()) <= MAX_BITS
 
 
 @pytest.mark.parametrize(
