@@ -60,15 +60,20 @@ class Signal(Value, frozen=True, tag_field="type", tag="signal"):
 
 
 class Scores(Value, frozen=True, tag_field="type", tag="scores"):
-    """Log-probabilities of given continuations; never rendered."""
+    """Summed log-probabilities of given continuations, and their token counts if known; never rendered."""
 
     choices: tuple[str, ...]
     logprobs: tuple[float, ...]
+    tokens: tuple[Count, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.choices) != len(self.logprobs):
             raise InvalidInput(
                 f"expected {len(self.choices)} logprobs, one a choice; got {len(self.logprobs)}"
+            )
+        if self.tokens and len(self.tokens) != len(self.choices):
+            raise InvalidInput(
+                f"expected {len(self.choices)} token counts, one a choice; got {len(self.tokens)}"
             )
 
 

@@ -169,7 +169,9 @@ def bare_request(
         model=profile.model,
         lines=(),
         sampling=sampling,
-        seed=turn_seed(_seed_key(rules, sampling, turn), as_of, turn.speaker, call=trail.call),
+        seed=turn_seed(
+            _seed_key(rules, sampling, turn), 0 if turn.mark else as_of, turn.speaker, call=trail.call
+        ),
         seed_required=sampling.seed is not None,
         speaker=turn.speaker,
         turn=as_of,

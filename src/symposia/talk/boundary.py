@@ -15,6 +15,7 @@ from symposia.core.errors import (
     ContextOverflow,
     InterventionNotApplied,
     InvalidInput,
+    NotKept,
     SelectionMissed,
     SymposiaError,
     TemplateError,
@@ -44,8 +45,8 @@ def cause_of(error: BaseException) -> Cause:
 
 
 def refuses(error: BaseException) -> bool:
-    """Whether the request was refused as it stands: such an error reaches the caller as it is."""
-    return isinstance(error, UnsupportedRequest | ContextOverflow | TemplateError | InvalidInput)
+    """Whether the request was refused as it stands, or the run cannot keep anything: it reaches the caller as it is."""
+    return isinstance(error, UnsupportedRequest | ContextOverflow | TemplateError | InvalidInput | NotKept)
 
 
 def misconfigured(error: BaseException) -> bool:
@@ -60,7 +61,7 @@ async def guarded(who: str, call: Callable[[], Awaitable[T]]) -> T:
     """
     try:
         return await contained("hook_error", who, call)
-    except (BackendError, UnsupportedRequest, ContextOverflow, TemplateError):
+    except (BackendError, UnsupportedRequest, ContextOverflow, TemplateError, NotKept):
         raise
     except SymposiaError as error:
         raise BackendError(f"{who}: {error}", cause="hook_error") from error

@@ -27,9 +27,10 @@ class Turn(Value, frozen=True, kw_only=True):
     `as_of` shows the speaker only the first messages. `view`, `tools`, `force` and `choices` override what the profile
     would give. After `tool_rounds` rounds of calls (the profile's unless given) one generation follows that may call
     nothing, with `closing` as its cue. `mark` goes with whatever message the turn commits, so that a protocol finds it
-    again; it names the generation's purpose and its random stream, and lets one speaker take several turns of a round.
-    A turn that fails with `on_failure="abstain"` commits a control message, `Signal("failed", cause)`, and its round
-    goes on; what the backend refuses as it stands is raised all the same.
+    again; it names the generation's purpose and, in place of the transcript's length, its random stream, so it must
+    say which round it is of; and it lets one speaker take several turns of a round. A turn that fails with
+    `on_failure="abstain"` commits a control message, `Signal("failed", cause)`, and its round goes on; what the
+    backend refuses as it stands is raised all the same.
     """
 
     speaker: str

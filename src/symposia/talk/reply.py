@@ -58,6 +58,8 @@ def with_reader(reply: Reply, completion: Completion, reader: Reader | None) -> 
     if reader is None:
         return reply
     reading = reader(completion)
+    if reading.text is None:
+        return Reply(reply.parts, reply.notes, reading.signals, reading.discard)
     kept = tuple(p for p in reply.parts if not isinstance(p, Text))
     notes = (*reply.notes, "reader") if reading.text != reply.text else reply.notes
     text = (Text(reading.text),) if reading.text else ()
@@ -114,7 +116,7 @@ def messages_of(
     """The messages a reply commits: one, or a forced call with its answer. `seen` is what the turn was made from."""
     as_of = len(seen)
     if completion.scores is not None:
-        scores = Scores(turn.choices, completion.scores.logprobs)
+        scores = Scores(turn.choices, completion.scores.logprobs, completion.scores.tokens)
         return (_sampled(turn.speaker, (scores,), turn.audience, as_of, provenance),)
     if turn.force is not None and reply.calls:
         return _forced(turn, reply, provenance, answer, seen)

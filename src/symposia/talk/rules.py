@@ -26,9 +26,9 @@ from .view import ViewRules
 
 
 class Reading(Value, frozen=True, kw_only=True):
-    """What a reader made of a reply. `discard` commits a control message with the signals instead of the text."""
+    """What a reader made of a reply; no `text` keeps the reply's. `discard` commits a control message instead."""
 
-    text: str
+    text: str | None = None
     signals: tuple[Signal, ...] = ()
     discard: bool = False
 
