@@ -97,10 +97,16 @@ def backend_for(setting: Setting, env: Mapping[str, str], store: Path | None = N
 
 
 def backend_for_addresses(
-    env: Mapping[str, str], folder: Path, *, rpm: int | None = None, tpm: int | None = None
+    env: Mapping[str, str],
+    folder: Path,
+    *,
+    rpm: int | None = None,
+    tpm: int | None = None,
+    flying: int | None = None,
 ) -> Endpoints:
-    """Built-in endpoints with these limits a minute, scripts beside `folder`, and the local engine."""
-    asked = {name: limit for name, limit in (("rpm", rpm), ("tpm", tpm)) if limit is not None}
+    """Built-in endpoints with these limits a minute and at once, scripts beside `folder`, and the local engine."""
+    limits = {"rpm": rpm, "tpm": tpm, "concurrency": flying}
+    asked = {name: limit for name, limit in limits.items() if limit is not None}
     built_in = {name: replace(one, **asked) for name, one in Hosts(env).built_in().items()}
     return _backend(built_in, env, {SCRIPTED: partial(ScriptedCode, folder)})
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from symposia.backends.endpoint import HOSTED
+from symposia.backends.endpoints import HOSTED
 from symposia.cli.scenario.build import SCRIPTED
 from symposia.cli.scenario.convert import convert
 from symposia.cli.scenario.tree import read_tree
@@ -186,4 +186,3 @@ def _limit(flag: str, value: int | None) -> int | None:
     if value is not None and value < 1:
         raise InvalidInput(f"{flag}: expected at least 1; got {value}")
     return value
-

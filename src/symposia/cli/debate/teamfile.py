@@ -94,7 +94,8 @@ def read_team_file(path: Path) -> TeamFile:
         team = Team(form.team, tuple(seats))
     except InvalidInput as error:
         raise tree.error(("seats",), str(error)) from error
-    captain = form.captain and ProfileForm(model=form.captain.model, sampling=form.captain.sampling)
+    led = form.captain
+    captain = None if led is None else ProfileForm(model=led.model, sampling=led.sampling)
     return TeamFile(
         team=team, model=form.model, captain=captain, seats=profiles, vectors=tuple(vectors.values())
     )

@@ -1,7 +1,6 @@
-"""A debate's run folder: what was asked of whom, what was said, what it came to. The journal beside it is the backends'.
+"""A debate's run folder: what was asked of whom, what was said, what it came to; beside it lies its journal.
 
-The debate is stored as it was asked for, before its models were looked at; everything after that follows from it and
-from the journal.
+The debate is stored as its models can hold it; everything after that follows from it and from the journal.
 """
 
 from __future__ import annotations
