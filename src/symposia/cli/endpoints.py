@@ -58,7 +58,7 @@ class Undeclared:
 class ScriptedCode:
     """`scripted:FILE.py:FUNCTION`: each address is a function of the request in a file of the scenario's folder.
 
-    The file's `FEATURES` are what its functions can honour beside plain text: `FEATURES = {"force", "choices"}`.
+    The file's `FEATURES` say what a function can honour beside plain text: `FEATURES = {"reply": {"force", "choices"}}`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -153,7 +153,7 @@ def _load(folder: Path, name: str) -> Scripted:
         spec.loader.exec_module(module)
     except (ImportError, SyntaxError, OSError) as error:
         raise BackendError(f"{file} could not be loaded: {error}", cause="unsupported") from error
-    reply, features = vars(module).get(function), vars(module).get("FEATURES", ())
+    reply, features = vars(module).get(function), vars(module).get("FEATURES", {})
     if not callable(reply):
         raise InvalidInput(f"{file}: expected a function {function!r}; got {type(reply).__name__}")
-    return Scripted(reply, features=frozenset(features))
+    return Scripted(reply, features=frozenset(features.get(function, ())))
