@@ -13,6 +13,7 @@ from symposia.evals.statistics.bootstrap import bootstrap
 from symposia.evals.statistics.interval import Interval
 from symposia.talk.converse import converse
 from symposia.talk.debate import Debate, DebateAnswer, read_answer
+from symposia.talk.debate.setting import kit_for
 from symposia.talk.rules import Kit, Rules
 
 from .changes import BeliefShift, SeatChange, belief_shifts, same_answer, seat_changes
@@ -85,7 +86,8 @@ async def go_on(held: Held, edits: Sequence[Edit], point: int, rules: Rules) -> 
     rounds = sorted({edit.round for edit in edits if isinstance(edit, Revise)})
     for first, until in zip([1, *rounds], [*rounds, None], strict=True):
         debate = revised(held.debate, edits, first)
-        kit = replace(held.kit, answers={**held.kit.answers, **edited_answers(debate, edits)})
+        kit = kit_for(debate, held.kit)
+        kit = replace(kit, answers={**kit.answers, **edited_answers(debate, edits)})
         protocol = Edited(debate, tuple(edits), until)
         done = await converse(
             protocol, debate.participants, held.backend, transcript=transcript, rules=rules, kit=kit

@@ -136,6 +136,11 @@ class Round:
             found.setdefault(said.key, []).append(said)
         return list(found.values())
 
+    @property
+    def candidates(self) -> list[list[Said]]:
+        """The groups the captain chooses among: those of which it was shown a member."""
+        return [group for group in self.groups if any(said.message.heard_by(CAPTAIN) for said in group)]
+
 
 def rounds_of(transcript: Transcript, debate: Debate) -> list[Round]:
     """The rounds so far, the last perhaps incomplete; answers and abstentions in team order."""

@@ -183,8 +183,7 @@ def _choice(
 ) -> tuple[Turn, ...] | End:
     """The captain's choice in every order, then its repairs; or the end."""
     current = rounds[-1]
-    groups = current.groups
-    if len(groups) == 1 or debate.select == "vote" or reason in UNDECIDED:
+    if len(current.candidates) < 2 or debate.select == "vote" or reason in UNDECIDED:
         return End(reason, by_vote=True)
     turns = _selections(debate, transcript, rounds)
     begun = bool(current.choices)
@@ -201,7 +200,7 @@ def _selections(debate: Debate, transcript: Transcript, rounds: Sequence[Round])
     before = captain_lines(transcript, rounds, debate, ruled=True)
     begun = _begun((one.message for one in current.choices), transcript)
     repairs = [one.message for one in current.repairs if one.order is not None]
-    for number, order in enumerate(choosing.orders_of(current.groups, debate, current.number)):
+    for number, order in enumerate(choosing.orders_of(current.candidates, debate, current.number)):
         allowed = choosing.labels(len(order))
         cue = prompt(debate.prompts, "choose").replace("{labels}", ", ".join(allowed))
         lines = with_cue(before, cue.replace("{candidates}", choosing.candidates_json(order, debate.shows)))
