@@ -49,9 +49,8 @@ def lead(request: Request) -> Any:
         return argue(request)
     if request.speaker == "evidence":
         return "I have looked.\n[[ANSWER]] 42"
-    told = re.search(
-        r'"author":"evidence","kind":"answer","content":"[^"]*\[\[ANSWER\]\] (\d+)', texts(request)
-    )
+    said = r'"author":"evidence","kind":"answer","content":"[^"]*\[\[ANSWER\]\] (\d+)'
+    told = re.findall(said, texts(request))
     mine = {"derivation": 7, "practice": 7}.get(request.speaker, 8)
     return f"So I say.\n[[ANSWER]] {told[-1] if told else mine}"
 
