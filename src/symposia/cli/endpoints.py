@@ -8,6 +8,8 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import get_args
 
+from msgspec.structs import replace
+
 from symposia.backends import Scripted
 from symposia.backends.endpoint import Endpoint, ScriptedEndpoint
 from symposia.backends.endpoints import Builder, Endpoints
@@ -54,7 +56,10 @@ class Undeclared:
 
 
 class ScriptedCode:
-    """`scripted:FILE.py:FUNCTION`: each address is a function of the request in a file of the scenario's folder."""
+    """`scripted:FILE.py:FUNCTION`: each address is a function of the request in a file of the scenario's folder.
+
+    The file's `FEATURES` are what its functions can honour beside plain text: `FEATURES = {"force", "choices"}`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -89,6 +94,21 @@ def backend_for(setting: Setting, env: Mapping[str, str], store: Path | None = N
     for vector in setting.vectors:
         engines().library.add(vector)
     return _backend(setting.endpoints, env, {SCRIPTED: partial(ScriptedCode, setting.folder)}, store)
+
+
+def backend_for_addresses(
+    env: Mapping[str, str],
+    folder: Path,
+    *,
+    rpm: int | None = None,
+    tpm: int | None = None,
+    flying: int | None = None,
+) -> Endpoints:
+    """Built-in endpoints with these limits a minute and at once, scripts beside `folder`, and the local engine."""
+    limits = {"rpm": rpm, "tpm": tpm, "concurrency": flying}
+    asked = {name: limit for name, limit in limits.items() if limit is not None}
+    built_in = {name: replace(one, **asked) for name, one in Hosts(env).built_in().items()}
+    return _backend(built_in, env, {SCRIPTED: partial(ScriptedCode, folder)})
 
 
 def backend_for_names(env: Mapping[str, str], elsewhere: Sequence[str] = ()) -> Endpoints:
@@ -133,7 +153,7 @@ def _load(folder: Path, name: str) -> Scripted:
         spec.loader.exec_module(module)
     except (ImportError, SyntaxError, OSError) as error:
         raise BackendError(f"{file} could not be loaded: {error}", cause="unsupported") from error
-    reply = vars(module).get(function)
+    reply, features = vars(module).get(function), vars(module).get("FEATURES", ())
     if not callable(reply):
         raise InvalidInput(f"{file}: expected a function {function!r}; got {type(reply).__name__}")
-    return Scripted(reply)
+    return Scripted(reply, features=frozenset(features))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from . import debate as debates
 from . import flags, inside
 from .acts import ActsOptions, acts
 from .chat import ChatOptions, chat
@@ -58,6 +59,7 @@ flags.add(app, "demo", DemoOptions, demo)
 flags.add(app, "run", RunOptions, run)
 flags.add(app, "chat", ChatOptions, chat)
 flags.add(app, "view", ViewOptions, view)
+debates.register(app)
 flags.add(models, "list", ListOptions, list_models)
 flags.add(models, "show", ModelOptions, show)
 flags.add(models, "check", ModelOptions, check)

@@ -84,7 +84,10 @@ _OF_A_TRAIL = (ToolCall, ToolResult)
 
 
 class Asked(Value, frozen=True, kw_only=True):
-    """What a turn's request had beyond its profile and the transcript: with those, enough to rebuild it."""
+    """What a turn's request had beyond its profile and the transcript: with those, enough to rebuild it.
+
+    `call` counts the rounds of tool calls before it in the same turn; `closing` is the cue after the last of them.
+    """
 
     max_tokens: int | None = None
     stop_after: tuple[str, ...] = ()
@@ -93,11 +96,17 @@ class Asked(Value, frozen=True, kw_only=True):
     tools: tuple[str, ...] | None = None
     force: ToolSpec | None = None
     choices: tuple[str, ...] = ()
+    call: Count = 0
+    tool_choice: Literal["auto", "none"] = "auto"
+    closing: str = ""
     own_view: bool = False
 
 
 class Provenance(Value, frozen=True, kw_only=True):
     """How a sampled message came to be; outside the transcript's digest, without times.
+
+    `completions` are all of its turn up to this one, in order: a message that followed tool calls names theirs too.
+    Everything else is of the message's own completion; each message of a tool trail has its own.
 
     `token_ids` are the ids of the message's whole visible text, so that it can be shown again without
     tokenising. `dropped` are message ranges the fit left out. `original` names the completion a hook or

@@ -62,7 +62,8 @@ Syntax = Literal[
 class About(Value, frozen=True, kw_only=True):
     """Which generation this is; in no digest. `profile` is the speaker's digest.
 
-    `purpose` says what it is for: "turn", "tool", "summary", "hook", "sample", or the name of the turn's mark.
+    `purpose` says what it is for: "turn", "tool" (going on after tool results; `call` counts), "summary", "hook",
+    "sample", or the name of the turn's mark.
     """
 
     run: str = ""

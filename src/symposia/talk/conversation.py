@@ -260,7 +260,8 @@ class Conversation(Holder):
         index = self.transcript.index(ref)
         made = self.transcript[index].provenance
         profile = self.session.profiles.get(made.profile) if made else None
-        return rebuild(self._table(profile, self.transcript[index].author), self.transcript, index)
+        table = self._table(profile, self.transcript[index].author)
+        return rebuild(table, self.transcript, index, self.protocol)
 
     def save(self, path: str | Path, *, without: Sequence[str] = (), completions: bool | None = None) -> None:
         """Write `path` (JSON); beside it `completions.jsonl`, on request or if logprobs or captures were asked for.

@@ -16,6 +16,7 @@ from .ask import Table, bare_request, lines_of, seen
 from .protocols import Stop, Turn, TurnProtocol
 from .stop import Allowance
 from .summary import summary_request
+from .trail import trail_before
 
 
 def rebuild(table: Table, transcript: Transcript, ref: Ref, protocol: TurnProtocol | None = None) -> Request:
@@ -43,7 +44,7 @@ def rebuild(table: Table, transcript: Transcript, ref: Ref, protocol: TurnProtoc
         force=asked.force,
         choices=asked.choices,
         as_of=message.as_of,
-        mark=taken and taken.mark,
+        mark=None if taken is None else taken.mark,
         view=_view(taken, message) if asked.own_view else None,
     )
     rules = replace(
@@ -51,8 +52,9 @@ def rebuild(table: Table, transcript: Transcript, ref: Ref, protocol: TurnProtoc
     )  # what a meter read is among the captures
     table = replace(table, rules=rules)
     messages = seen(transcript.up_to(index), turn.speaker, message.as_of)
-    bare = bare_request(table, turn, messages, message.as_of, allowance_of(asked))
-    lines = lines_of(table, turn, messages, made.dropped)
+    trail = trail_before(transcript, index)
+    bare = bare_request(table, turn, messages, message.as_of, allowance_of(asked), trail=trail)
+    lines = lines_of(table, turn, messages, made.dropped, trail=trail)
     return msgspec.structs.replace(bare, lines=lines, seed=made.seed)
 
 

@@ -95,6 +95,11 @@ def summaries(messages: Sequence[Message], name: str) -> dict[int, int]:
     return current
 
 
+def cue_line(participant: Participant, roster: Sequence[str], rules: ViewRules, cue: str) -> Line:
+    """An instruction by the moderator for this generation only, labelled as `participant` sees labels."""
+    return _Eyes(participant, roster, rules, {}).said(rules.moderator, cue, "cue")
+
+
 class _Eyes:
     """One participant's way of seeing, fixed for one view."""
 

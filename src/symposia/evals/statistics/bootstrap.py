@@ -24,7 +24,9 @@ _FEW = 64
 """With at most so many distinct values a resample is drawn by value."""
 
 
-def bootstrap(values: Sequence[float], seed: int, *, draws: int = DRAWS, level: float = 0.95) -> Interval:
+def bootstrap(
+    values: Sequence[float], seed: int | str, *, draws: int = DRAWS, level: float = 0.95
+) -> Interval:
     """The percentile interval of the mean of `values`, one an item; the same seed gives the same interval.
 
     Items are resampled, so for a paired difference give each item's own difference. Raises `InvalidInput` of no items.

@@ -43,7 +43,7 @@ def mcnemar(fixed: int, broken: int) -> float:
     return float(min(Fraction(1), Fraction(2 * tail, 2**n)))
 
 
-def sign_flip(differences: Sequence[Fraction], seed: int, *, most_bits: int = MOST_BITS) -> float:
+def sign_flip(differences: Sequence[Fraction], seed: int | str, *, most_bits: int = MOST_BITS) -> float:
     """The two-sided p of the items' mean difference when every item's sign is a coin's.
 
     Exact where the differences have small common denominators, as means of repeats do; else from 10,000 seeded draws,

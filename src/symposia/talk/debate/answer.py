@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from symposia.core.message import Message
 from symposia.core.transcript import Transcript
 
 from .choosing import Chosen, choose
 from .flags import flags_of
-from .reading import DIRECTION, Round, failure_of, mark_of, rounds_of
+from .ledger import ledger_of
+from .reading import Round, rounds_of
 from .rulings import ruling_of
 from .steps import End, decide
-from .values import DebateAnswer, LedgerRow, Purpose, Ruling, Status
+from .values import DebateAnswer, Ruling, Status
 
 if TYPE_CHECKING:
     from .protocol import Debate
@@ -77,47 +76,3 @@ def read_answer(transcript: Transcript, debate: Debate) -> DebateAnswer:
 def _status(reason: str) -> Status:
     """The status of a debate that has no answer."""
     return "budget" if reason == "budget" else "no_quorum" if reason == "no_quorum" else "error"
-
-
-def ledger_of(transcript: Transcript, debate: Debate) -> tuple[LedgerRow, ...]:
-    """A row for each turn that was asked of a model, in the order of the transcript, without times."""
-    return tuple(_rows(transcript, debate))
-
-
-def _rows(transcript: Transcript, debate: Debate) -> Iterator[LedgerRow]:
-    for message in transcript.messages:
-        found = mark_of(message)
-        if found is None or message.author not in debate.names:
-            continue
-        purpose = purpose_of(found.purpose, message)
-        made = message.provenance
-        if made is not None:
-            used = made.usage
-            yield LedgerRow(
-                seat=message.author,
-                round=found.round,
-                purpose=purpose,
-                prompt_tokens=used.input_tokens,
-                cached_tokens=used.cached_tokens,
-                completion_tokens=used.output_tokens,
-                reasoning_tokens=used.reasoning_tokens,
-                cost=None if used.cost_usd is None else str(used.cost_usd),
-                estimated=used.estimated,
-                cause=failure_of(message),
-            )
-        elif failure_of(message) is not None:
-            yield LedgerRow(
-                seat=message.author, round=found.round, purpose=purpose, cause=failure_of(message)
-            )
-
-
-def purpose_of(name: str, message: Message | None = None) -> Purpose:
-    """The ledger's word for what a turn was for."""
-    if message is not None and message.has_tools and name == "answer":
-        return "tool"
-    match name:
-        case "answer" | "tool" | "select" | "repair" | "belief":
-            return name
-        case _ if name in ("ruling", DIRECTION):
-            return "ruling"
-    return "answer"

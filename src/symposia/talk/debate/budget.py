@@ -14,8 +14,8 @@ from symposia.core.errors import InvalidInput
 from symposia.core.lines import Line
 from symposia.core.message import Message
 from symposia.core.profile import Profile
+from symposia.core.usage import Price
 from symposia.core.value import Count, Value
-from symposia.talk.rules import Price
 
 from .reading import mark_of
 from .values import Positive

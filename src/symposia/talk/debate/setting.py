@@ -1,4 +1,4 @@
-"""What a debate needs beside its protocol: readers that turn half a reply into an abstention, answers to forced calls."""
+"""What a debate needs beside its protocol: readers that make half a reply an abstention, answers to forced calls."""
 
 from __future__ import annotations
 
