@@ -27,6 +27,7 @@ from .reading import (
     RULING,
     SELECT,
     Round,
+    Said,
     attempts_at_choice,
     attempts_at_ruling,
     mark,
