@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from symposia.core.profile import Profile
 from symposia.core.request import Backend
+from symposia.core.toolspec import ToolSpec
 from symposia.core.usage import Usage
 from symposia.core.value import Count, Value
 from symposia.evals.scorecard.trial import Tried
@@ -24,13 +25,17 @@ Counting = Literal["fresh", "total"]
 
 
 class Setup(Value, frozen=True, kw_only=True):
-    """What is the same for every method and item. `debate` is the debate held where a method is one."""
+    """What is the same for every method and item. `debate` is the debate held where a method is one.
+
+    `tools` are for the methods that use some, `tool_budget` rounds of calls a reply; the kit runs them.
+    """
 
     profile: Profile
     prompts: Size = "full"
     seed: int = 0
     count: Counting = "fresh"
-    tools: tuple[str, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
+    tool_budget: Count = 3
     debate: Debate | None = None
 
 
