@@ -23,8 +23,16 @@ def accuracy_tokens(card: Scorecard) -> Figure:
         if share is None or interval is None or not tokens:
             continue
         around = [[100 * (share - interval.low)], [100 * (interval.high - share)]]
-        look = {"color": CYCLE[at % len(CYCLE)], "marker": MARKS[at % len(MARKS)], "label": row.method}
-        axes.errorbar([tokens / row.strict.n], [100 * share], yerr=around, capsize=3, linestyle="none", **look)
+        axes.errorbar(
+            [tokens / row.strict.n],
+            [100 * share],
+            yerr=around,
+            capsize=3,
+            linestyle="none",
+            color=CYCLE[at % len(CYCLE)],
+            marker=MARKS[at % len(MARKS)],
+            label=row.method,
+        )
     axes.set_xscale("log")
     axes.set_ylim(-3, 103)
     which = "that no cache held" if card.asked.count == "fresh" else "in all"

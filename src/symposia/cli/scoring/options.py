@@ -27,7 +27,9 @@ class EvalOptions:
     ] = "native"
     methods: Annotated[
         str,
-        typer.Option(help="By commas; a method is NAME or NAME:OPTIONS, with ; between options."),
+        typer.Option(
+            help="By commas; a method is NAME or NAME:OPTIONS, such as sc:5 or debate:max_rounds=2."
+        ),
     ] = "single,sc@calls,sc@tokens,usc@calls,debate"
     model: Annotated[str | None, typer.Option(help="Every method's, and each seat's without its own.")] = None
     n: Annotated[int | None, typer.Option("--n", min=1, help="The first so many items of each task.")] = None
@@ -56,12 +58,10 @@ class EvalOptions:
     reply_tokens: Annotated[
         int | None, typer.Option("--reply-tokens", min=1, help="Of one reply at most.")
     ] = None
-    count: Annotated[
-        Counting, typer.Option(help="Tokens a budget counts: those no cache held, or all.")
-    ] = "fresh"
-    prices: Annotated[
-        Path | None, typer.Option(help="YAML or JSON: USD per million tokens by model.")
-    ] = None
+    count: Annotated[Counting, typer.Option(help="Tokens a budget counts: those no cache held, or all.")] = (
+        "fresh"
+    )
+    prices: Annotated[Path | None, typer.Option(help="YAML or JSON: USD per million tokens by model.")] = None
     seed: Annotated[int, typer.Option(help="The root of all random streams.")] = 0
     concurrency: Annotated[int, typer.Option(min=1, help="Items under way at once.")] = 4
     out: Annotated[

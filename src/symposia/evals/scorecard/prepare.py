@@ -33,7 +33,8 @@ class Scoring(Value, frozen=True, kw_only=True):
     """How a scorecard is made; defaults are those of the command line.
 
     `n` items of each task, all if None. `team` is a name, dispositions, or a team. `captain` is a model; None is the
-    run's own, "none" nobody; `select` None is the captain if there is one. `reply_tokens` None: an eighth of the model's context, at most 2,048.
+    run's own, "none" nobody; `select` None is the captain if there is one. `reply_tokens` None is an eighth of the
+    model's context, at most 2,048.
     """
 
     methods: tuple[str, ...] = DEFAULT
