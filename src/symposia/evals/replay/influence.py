@@ -84,7 +84,7 @@ async def _worth(held: Held, seats: frozenset[str], right: str | None, repeats: 
     before = read_answer(held.transcript, held.debate)
     found = 0
     for draw in range(repeats):
-        rules = held.rules if repeats == 1 else fresh(held.rules, draw)
+        rules = held.rules if repeats == 1 else fresh(held.rules, held.debate, draw)
         done = await converse(
             debate,
             debate.participants,

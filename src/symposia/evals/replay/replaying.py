@@ -102,9 +102,14 @@ def last_debate(debate: Debate, edits: Sequence[Edit]) -> Debate:
     return revised(debate, edits, max(rounds, default=1))
 
 
-def fresh(rules: Rules, draw: int) -> Rules:
-    """The rules with random streams of their own, the same for every branch of one draw."""
-    return replace(rules, seed_key=(*rules.seed_key, "replay", draw))
+def greedy(debate: Debate) -> bool:
+    """Whether nothing is drawn: then every repeat is the same."""
+    return all(one.profile.sampling.temperature == 0 for one in debate.participants)
+
+
+def fresh(rules: Rules, debate: Debate, draw: int) -> Rules:
+    """The rules with random streams of their own, the same for every branch of a draw; as they are if all is greedy."""
+    return rules if greedy(debate) else replace(rules, seed_key=(*rules.seed_key, "replay", draw))
 
 
 async def _effect(held: Held, edits: tuple[Edit, ...], point: int, repeats: int, seed: int) -> Effect:
@@ -112,7 +117,7 @@ async def _effect(held: Held, edits: tuple[Edit, ...], point: int, repeats: int,
     ended = last_debate(held.debate, edits)
 
     async def changed(draw: int, made: tuple[Edit, ...], debate: Debate) -> bool:
-        transcript = await go_on(held, made, point, fresh(held.rules, draw))
+        transcript = await go_on(held, made, point, fresh(held.rules, held.debate, draw))
         return not same_answer(before, read_answer(transcript, debate), held.debate)
 
     draws = range(repeats)
