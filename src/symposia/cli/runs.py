@@ -49,19 +49,17 @@ def show_run(asked: ShowOptions) -> int:
     world = this_world()
 
     def shown() -> int:
-        from symposia.talk.debate.stored import load_transcript
+        from .debate.finished import debates_of
 
-        from .debate.finished import stored_debates
-
-        found = {one.id: (folder, one) for folder, one in stored_debates(asked.run)}
+        found = debates_of(asked.run)
         name = asked.debate or (next(iter(found)) if len(found) == 1 else None)
         if name is None:
             raise InvalidInput(f"the run holds {len(found)} debates; name one with --debate ID")
         if name not in found:
             raise UnknownName("debate", name, found)
-        folder, stored = found[name]
-        world.out.line(stored.question, "bold")
-        rounds(load_transcript(folder), stored.debate, world.out, verbose=asked.verbose)
+        one = found[name]
+        world.out.line(one.transcript[0].text, "bold")
+        rounds(one.transcript, one.debate, world.out, verbose=asked.verbose)
         return DONE
 
     return guarded(world, shown)

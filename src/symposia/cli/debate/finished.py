@@ -9,11 +9,15 @@ from pathlib import Path
 
 from symposia.backends import Journal, Journalled
 from symposia.cli.endpoints import backend_for_addresses
+from symposia.cli.scoring.planned import toolbox
 from symposia.cli.world import World
 from symposia.core.errors import InvalidInput, UnknownName
+from symposia.core.transcript import Transcript
+from symposia.evals.kept import FILE, read_debates
 from symposia.evals.replay.replaying import Held
-from symposia.talk.debate.stored import DEBATE, StoredDebate, load_debate, load_transcript
-from symposia.talk.rules import Kit
+from symposia.talk.debate import Debate
+from symposia.talk.debate.stored import DEBATE, load_debate, load_transcript
+from symposia.talk.rules import Kit, Rules
 
 
 @dataclass(frozen=True)
@@ -34,27 +38,40 @@ class Finished:
         return self.debates[name]
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A debate of a run folder, as it was held, without anything to go on with it."""
+
+    debate: Debate
+    transcript: Transcript
+    rules: Rules
+
+
 @contextmanager
 def finished(run: Path, world: World) -> Iterator[Finished]:
     """The debates of a run folder that ended. `InvalidInput` says what the folder lacks."""
-    stored = stored_debates(run)
+    shown = debates_of(run)
     with Journal.open(run) as journal:
         backend = Journalled(backend_for_addresses(world.env, Path()), journal, clock=world.clock)
-        kit = Kit(clock=world.clock)
         held = {
-            one.id: Held(one.debate, load_transcript(folder), backend, one.rules, kit)
-            for folder, one in stored
+            name: Held(one.debate, one.transcript, backend, one.rules, _kit(one.debate, world))
+            for name, one in shown.items()
         }
         yield Finished(held, backend)
 
 
-def stored_debates(run: Path) -> list[tuple[Path, StoredDebate]]:
-    """Every debate of a run folder, and where it is: the folder itself, or each below `debates`."""
+def debates_of(run: Path) -> dict[str, Shown]:
+    """The debates of a run folder by their ids: the one it was made for, or all of an evaluation."""
     if (run / DEBATE).exists():
-        return [(run, load_debate(run))]
-    below = sorted(path.parent for path in (run / "debates").glob(f"*/{DEBATE}"))
-    if not below:
+        one = load_debate(run)
+        return {one.id: Shown(one.debate, load_transcript(run), one.rules)}
+    kept = read_debates(run)
+    if not kept:
         raise InvalidInput(
-            f"{run}: expected the folder of a debate, with {DEBATE}, or of several; there is none"
+            f"{run}: expected the folder of a debate, with {DEBATE}, or of an evaluation, with {FILE}; there is none"
         )
-    return [(folder, load_debate(folder)) for folder in below]
+    return {one.id: Shown(one.debate, one.transcript, one.rules) for one in kept}
+
+
+def _kit(debate: Debate, world: World) -> Kit:
+    return Kit(clock=world.clock, tools=toolbox(",".join(debate.tools) or None))
