@@ -3,6 +3,19 @@
 from .endpoint import AnthropicEndpoint, OpenAIEndpoint
 from .endpoints import Endpoints
 from .hosts import Hosts
+from .journal import Journal, JournalCut, JournalLocked
+from .journalled import Journalled
 from .scripted import Fault, Scripted
 
-__all__ = ["AnthropicEndpoint", "Endpoints", "Fault", "Hosts", "OpenAIEndpoint", "Scripted"]
+__all__ = [
+    "AnthropicEndpoint",
+    "Endpoints",
+    "Fault",
+    "Hosts",
+    "Journal",
+    "JournalCut",
+    "JournalLocked",
+    "Journalled",
+    "OpenAIEndpoint",
+    "Scripted",
+]

@@ -1,7 +1,8 @@
 """How a command ends: every deliberate error is one line on stderr and an exit code; a bug keeps its traceback.
 
 0 as asked; 1 a turn failed, or findings; 2 bad input or an unsupported request, nothing generated; 3 an endpoint or the
-engine failed after retries; 130, 143 interrupted. Codes 1, 3, 130 and 143 leave what was said on disk.
+engine failed after retries, or the disk is full; 130, 143 interrupted. Codes 1, 3, 130 and 143 leave what was said on
+disk.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from symposia.core.errors import (
     BackendError,
     Cause,
     InterventionNotApplied,
+    NotKept,
     SelectionMissed,
     SymposiaError,
     TurnFailed,
@@ -53,7 +55,7 @@ def exit_code(error: BaseException, *, generated: bool = False) -> int:
             return INTERRUPTED
         case TurnFailed() | BackendError():
             return ENDPOINT if error.cause in _THEIRS else FAILED
-        case InterventionNotApplied() | SelectionMissed():
+        case InterventionNotApplied() | SelectionMissed() | NotKept():
             return ENDPOINT
     return FAILED if generated else BAD_INPUT
 

@@ -78,8 +78,9 @@ class Lines:
             case TurnTaken(messages=messages):
                 for message in messages:
                     self._write(message)
-            case TurnDenied(message=message):
-                self._write(message)
+            case TurnDenied(message=denied, before=before):
+                for message in (*before, denied):
+                    self._write(message)
             case _:
                 pass
 

@@ -179,6 +179,10 @@ class BackendError(SymposiaError):
         self.request_id, self.attempts = request_id, attempts
 
 
+class NotKept(SymposiaError):
+    """What was generated cannot be stored. The run stops: going on would lose it. Resumable once there is room."""
+
+
 class TurnFailed(SymposiaError):
     """A turn left no text. Everything committed before it is in `transcript`."""
 

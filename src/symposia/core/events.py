@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from .capture import Readout
 from .errors import Cause
@@ -65,19 +66,21 @@ class GenerationFailed(Happening, frozen=True, kw_only=True):
 
 
 class ToolCalled(Happening, frozen=True, kw_only=True):
-    """A tool is about to run."""
+    """A tool is about to run. The result follows when it returned; others of the same reply run meanwhile."""
 
     name: str
     id: str
+    arguments: dict[str, Any] = {}
 
 
 class ToolReturned(Happening, frozen=True, kw_only=True):
-    """A tool returned, or its error became data."""
+    """A tool returned, or its error became data; `text` is what the model reads."""
 
     name: str
     id: str
     seconds: float
     error: bool
+    text: str = ""
 
 
 class ViewCut(Happening, frozen=True, kw_only=True):
@@ -101,7 +104,7 @@ class HookDecided(Happening, frozen=True, kw_only=True):
 
 
 class TurnTaken(Happening, frozen=True, kw_only=True):
-    """A turn's messages were appended, trail first."""
+    """A turn's messages were appended, trail first; receipts and readouts are those of all its generations."""
 
     messages: tuple[Message, ...]
     usage: Usage = NOTHING
@@ -121,9 +124,10 @@ class DriftCrossed(Happening, frozen=True, kw_only=True):
 
 
 class TurnDenied(Happening, frozen=True, kw_only=True):
-    """A turn ended in a control message."""
+    """A turn ended in a control message. `before` is what was appended before it: a tool trail, summaries."""
 
     message: Message
+    before: tuple[Message, ...] = ()
     usage: Usage = NOTHING
 
 

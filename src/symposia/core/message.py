@@ -60,23 +60,34 @@ class Signal(Value, frozen=True, tag_field="type", tag="signal"):
 
 
 class Scores(Value, frozen=True, tag_field="type", tag="scores"):
-    """Log-probabilities of given continuations; never rendered."""
+    """Summed log-probabilities of given continuations, and their token counts if known; never rendered."""
 
     choices: tuple[str, ...]
     logprobs: tuple[float, ...]
+    tokens: tuple[Count, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.choices) != len(self.logprobs):
             raise InvalidInput(
                 f"expected {len(self.choices)} logprobs, one a choice; got {len(self.logprobs)}"
             )
+        if self.tokens and len(self.tokens) != len(self.choices):
+            raise InvalidInput(
+                f"expected {len(self.choices)} token counts, one a choice; got {len(self.tokens)}"
+            )
 
 
 Part = Text | Reasoning | ToolCall | ToolResult | Signal | Scores
 
 
+_OF_A_TRAIL = (ToolCall, ToolResult)
+
+
 class Asked(Value, frozen=True, kw_only=True):
-    """What a turn's request had beyond its profile and the transcript: with those, enough to rebuild it."""
+    """What a turn's request had beyond its profile and the transcript: with those, enough to rebuild it.
+
+    `call` counts the rounds of tool calls before it in the same turn; `closing` is the cue after the last of them.
+    """
 
     max_tokens: int | None = None
     stop_after: tuple[str, ...] = ()
@@ -85,11 +96,17 @@ class Asked(Value, frozen=True, kw_only=True):
     tools: tuple[str, ...] | None = None
     force: ToolSpec | None = None
     choices: tuple[str, ...] = ()
+    call: Count = 0
+    tool_choice: Literal["auto", "none"] = "auto"
+    closing: str = ""
     own_view: bool = False
 
 
 class Provenance(Value, frozen=True, kw_only=True):
     """How a sampled message came to be; outside the transcript's digest, without times.
+
+    `completions` are all of its turn up to this one, in order: a message that followed tool calls names theirs too.
+    Everything else is of the message's own completion; each message of a tool trail has its own.
 
     `token_ids` are the ids of the message's whole visible text, so that it can be shown again without
     tokenising. `dropped` are message ranges the fit left out. `original` names the completion a hook or
@@ -138,12 +155,15 @@ class Message(Value, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """The visible text, its parts joined."""
-        return "".join(part.text for part in self.parts if isinstance(part, Text))
+        return "".join([part.text for part in self.parts if isinstance(part, Text)])
 
     @property
     def has_tools(self) -> bool:
         """Whether the message belongs to a tool trail."""
-        return any(isinstance(part, ToolCall | ToolResult) for part in self.parts)
+        for part in self.parts:  # noqa: SIM110 - asked of every message in every view; a generator takes twice as long
+            if isinstance(part, _OF_A_TRAIL):
+                return True
+        return False
 
     @property
     def is_control(self) -> bool:

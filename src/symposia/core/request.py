@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import cached_property
 from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
@@ -61,7 +62,8 @@ Syntax = Literal[
 class About(Value, frozen=True, kw_only=True):
     """Which generation this is; in no digest. `profile` is the speaker's digest.
 
-    `purpose` says what it is for: "turn", "tool", "summary", "hook", "sample", or the name of the turn's mark.
+    `purpose` says what it is for: "turn", "tool" (going on after tool results; `call` counts), "summary", "hook",
+    "sample", or the name of the turn's mark.
     """
 
     run: str = ""
@@ -74,7 +76,7 @@ class About(Value, frozen=True, kw_only=True):
     purpose: NonEmpty = "turn"
 
 
-class Request(Value, frozen=True, kw_only=True):
+class Request(Value, frozen=True, kw_only=True, dict=True, gc=True):
     """What a backend needs for one generation.
 
     `stop_after` strings end the text right after the match. `choices` scores those continuations instead of
@@ -109,9 +111,9 @@ class Request(Value, frozen=True, kw_only=True):
             asked = [name for name, given in shapes.items() if given not in (None, ())]
             raise InvalidInput(f"a request takes one of force, schema, choices; got {' and '.join(asked)}")
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """Names the ask; `about` is outside."""
+        """Names the ask; `about` is outside. Made once: whoever makes, keeps or answers a request asks for it."""
         return digest(self if self.about == _NO_ABOUT else _without_about(self))
 
     @property

@@ -87,8 +87,15 @@ class Transcript(Value, frozen=True):
     def cut(self, n: int) -> Transcript:
         """The first n messages, fewer if a tool trail would lack its answer."""
         n = min(n, len(self))
-        while n > 0 and self.messages[n - 1].has_tools and self.messages[n - 1].origin != "given":
-            n -= 1
+        while n > 0:
+            at = n - 1
+            while (
+                at and self.messages[at].stands_for is not None
+            ):  # a summary made within a trail goes with it
+                at -= 1
+            if not _unanswered(self.messages[at]):
+                break
+            n = at
         return self.up_to(n)
 
     def rewind(self, ref: Ref) -> Transcript:
@@ -190,6 +197,12 @@ _DIGESTED = tuple(f for f in Message.__struct_fields__ if f != "provenance")
 
 def _bare(message: Message) -> Message:
     return message if message.provenance is None else replace(message, provenance=None)
+
+
+def _unanswered(message: Message) -> bool:
+    """Whether a trail goes on after this message. The results of a forced call end their turn: they have `as_of`."""
+    ends = message.author == "tool" and message.as_of is not None
+    return message.has_tools and message.origin != "given" and not ends
 
 
 def _moved(message: Message, before: list[int]) -> Message:

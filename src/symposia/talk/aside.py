@@ -8,7 +8,7 @@ from symposia.core.usage import NOTHING, Usage
 
 from .ask import Table
 from .generate import generate
-from .reply import read_reply
+from .reply import parse_reply
 from .seeds import turn_seed, with_root
 
 
@@ -28,7 +28,7 @@ class Aside:
         completion = await generate(self._table, request, request.digest)
         self.usage = self.usage + completion.usage
         self.completions += (completion.digest,)
-        return read_reply(completion, request, None).text
+        return parse_reply(completion, request).text
 
 
 def aside_request(table: Table, purpose: str, turn: int, name: str, text: str, *, call: int = 1) -> Request:

@@ -21,7 +21,8 @@ from .protocols import Turn
 from .rules import Kit, Rules, Summariser
 from .seeds import SeedKey, turn_seed, with_root
 from .stop import Allowance
-from .view import Memo, Ranges, view
+from .trail import Trail, begun
+from .view import Memo, Ranges, cue_line, trail_lines, view
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Ask:
     digest: str
     capped: bool = False
     dropped: Ranges = ()
+    trail: Trail = Trail()
 
 
 def seen(transcript: Transcript, speaker: str, as_of: int) -> Transcript:
@@ -91,16 +93,23 @@ def seen(transcript: Transcript, speaker: str, as_of: int) -> Transcript:
 
 
 async def ask(
-    table: Table, turn: Turn, messages: Transcript, as_of: int, allowance: Allowance
+    table: Table,
+    turn: Turn,
+    messages: Transcript,
+    as_of: int,
+    allowance: Allowance,
+    *,
+    trail: Trail | None = None,
 ) -> Ask | NeedsSummary:
-    """The request of `turn` over `messages`, fitted; or the range that must be summarised first."""
+    """The request of `turn` over `messages` and its own `trail`, fitted; or the range to be summarised first."""
     profile, rules = table.participants[turn.speaker].profile, table.rules
     card = await table.backend.describe(profile.model)
-    bare = bare_request(table, turn, messages, as_of, allowance)
+    trail = trail or begun(turn, profile)
+    bare = bare_request(table, turn, messages, as_of, allowance, trail=trail)
     capped = bare.sampling is not profile.sampling
 
     def build(dropped: Ranges) -> tuple[Line, ...]:
-        return lines_of(table, turn, messages, dropped)
+        return lines_of(table, turn, messages, dropped, trail=trail)
 
     whole = turn.view is not None or isinstance(rules.fit, Fail)
     may_go = () if whole else droppable(messages.messages, turn.speaker, rules.view.moderator)
@@ -113,16 +122,21 @@ async def ask(
     if fitted.dropped:
         table.emit(ViewCut(about=bare.about, dropped=fitted.dropped))
     request = msgspec.structs.replace(bare, lines=fitted.lines)
-    return Ask(request, request.digest, capped, fitted.dropped)
+    return Ask(request, request.digest, capped, fitted.dropped, trail)
 
 
-def lines_of(table: Table, turn: Turn, messages: Transcript, dropped: Ranges) -> tuple[Line, ...]:
-    """What the turn's speaker sees of `messages`, less what a fit left out; or the view the protocol gave."""
-    if turn.view is not None:
-        return turn.view
+def lines_of(
+    table: Table, turn: Turn, messages: Transcript, dropped: Ranges, *, trail: Trail
+) -> tuple[Line, ...]:
+    """What the speaker sees of `messages`, less what a fit left out, or the view the protocol gave; then its trail."""
     rules = table.rules
     speaker = table.participants[turn.speaker]
-    return view(
+    own = tuple(line for m in trail.messages for line in trail_lines(m, None, turn.speaker))
+    if trail.cue:
+        own += (cue_line(speaker, table.roster, rules.view, trail.cue),)
+    if turn.view is not None:
+        return (*turn.view, *own)
+    seen_lines = view(
         messages,
         speaker,
         table.roster,
@@ -132,9 +146,18 @@ def lines_of(table: Table, turn: Turn, messages: Transcript, dropped: Ranges) ->
         marker=rules.fit.marker,
         memo=table.memos.setdefault(turn.speaker, {}),
     )
+    return (*seen_lines, *own)
 
 
-def bare_request(table: Table, turn: Turn, messages: Transcript, as_of: int, allowance: Allowance) -> Request:
+def bare_request(
+    table: Table,
+    turn: Turn,
+    messages: Transcript,
+    as_of: int,
+    allowance: Allowance,
+    *,
+    trail: Trail,
+) -> Request:
     """The request of a turn, without its lines."""
     participant, rules = table.participants[turn.speaker], table.rules
     profile = participant.profile
@@ -146,7 +169,9 @@ def bare_request(table: Table, turn: Turn, messages: Transcript, as_of: int, all
         model=profile.model,
         lines=(),
         sampling=sampling,
-        seed=turn_seed(_seed_key(rules, sampling, turn), as_of, turn.speaker),
+        seed=turn_seed(
+            _seed_key(rules, sampling, turn), 0 if turn.mark else as_of, turn.speaker, call=trail.call
+        ),
         seed_required=sampling.seed is not None,
         speaker=turn.speaker,
         turn=as_of,
@@ -155,12 +180,15 @@ def bare_request(table: Table, turn: Turn, messages: Transcript, as_of: int, all
         history=profile.history,
         past=past_turns(messages.messages, profile, turn.speaker),
         tools=tools,
+        tool_choice=trail.tool_choice if tools else "auto",
         force=turn.force,
         choices=turn.choices,
         logprobs=rules.logprobs,
         stop_after=allowance.stop_after,
         date=rules.date,
-        about=table.about(turn.speaker, as_of, purpose=purpose_of(turn)),
+        about=table.about(
+            turn.speaker, as_of, trail.call, purpose="tool" if trail.call else purpose_of(turn)
+        ),
     )
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from symposia.core.errors import (
@@ -11,6 +15,7 @@ from symposia.core.errors import (
     ContextOverflow,
     InterventionNotApplied,
     InvalidInput,
+    NotKept,
     SelectionMissed,
     SymposiaError,
     TemplateError,
@@ -40,8 +45,8 @@ def cause_of(error: BaseException) -> Cause:
 
 
 def refuses(error: BaseException) -> bool:
-    """Whether the request was refused as it stands: such an error reaches the caller as it is."""
-    return isinstance(error, UnsupportedRequest | ContextOverflow | TemplateError | InvalidInput)
+    """Whether the request was refused as it stands, or the run cannot keep anything: it reaches the caller as it is."""
+    return isinstance(error, UnsupportedRequest | ContextOverflow | TemplateError | InvalidInput | NotKept)
 
 
 def misconfigured(error: BaseException) -> bool:
@@ -56,7 +61,7 @@ async def guarded(who: str, call: Callable[[], Awaitable[T]]) -> T:
     """
     try:
         return await contained("hook_error", who, call)
-    except (BackendError, UnsupportedRequest, ContextOverflow, TemplateError):
+    except (BackendError, UnsupportedRequest, ContextOverflow, TemplateError, NotKept):
         raise
     except SymposiaError as error:
         raise BackendError(f"{who}: {error}", cause="hook_error") from error
@@ -72,3 +77,38 @@ async def contained(cause: Cause, who: str, call: Callable[[], Awaitable[T]]) ->
         Exception
     ) as error:  # the conversation boundary: hooks, readers, summarisers and backends are user code
         raise BackendError(f"{who} raised {type(error).__name__}: {error}", cause=cause) from error
+
+
+async def attempted(call: Callable[[], Awaitable[T]]) -> T | Exception | SystemExit:
+    """Await a tool's code; what it raises is a value, which the model is told."""
+    try:
+        return await call()
+    except (Exception, SystemExit) as error:  # noqa: BLE001  the conversation boundary: tools are user code
+        return error
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    """The call's result, from a thread of its own: one that never ends holds up nobody who stopped waiting for it."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[tuple[T | None, BaseException | None]] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result((result, error))
+
+    def work() -> None:
+        result: T | None = None
+        raised: BaseException | None = None
+        try:
+            result = context.run(call)
+        except BaseException as error:  # noqa: BLE001  the thread's end: whoever waits is told
+            raised = error
+        with suppress(RuntimeError):  # nobody waits any more, and the loop is closed
+            loop.call_soon_threadsafe(settle, result, raised)
+
+    threading.Thread(target=work, name="symposia-tool", daemon=True).start()
+    result, raised = await done
+    if raised is not None:
+        raise raised
+    return result  # type: ignore[return-value]  # set wherever nothing was raised

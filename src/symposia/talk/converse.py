@@ -82,11 +82,7 @@ def check_setting(table: Table) -> None:
     """Refuse, before anything runs, names that nobody has and costs that nobody knows."""
     rules, kit = table.rules, table.kit
     for participant in table.participants.values():
-        if participant.profile.tools:
-            names = ", ".join(t.name for t in participant.profile.tools)
-            raise InvalidInput(
-                f"{participant.name} has tools ({names}), but this version runs none; remove them"
-            )
+        kit.tools.check(participant)
         if participant.profile.sampling.max_tokens < 1:
             raise InvalidInput(f"{participant.name}: max_tokens must be at least 1 for a turn; 0 is a read")
     _check_names(table)
@@ -293,12 +289,12 @@ def _crossed(about: About, one: Drift, limit: float) -> DriftCrossed:
 def _event(table: Table, turn: Turn, taken: Taken, last: Message) -> TurnTaken | TurnDenied:
     about = table.about(turn.speaker, last.as_of or 0, purpose=purpose_of(turn))
     if last.is_control:
-        return TurnDenied(about=about, message=last, usage=taken.usage)
-    made = last.provenance
+        return TurnDenied(about=about, message=last, before=taken.messages[:-1], usage=taken.usage)
+    made = [m.provenance for m in taken.messages if m.provenance is not None and m.stands_for is None]
     return TurnTaken(
         about=about,
         messages=taken.messages,
         usage=taken.usage,
-        receipts=made.receipts if made else (),
-        readouts=made.readouts if made else (),
+        receipts=tuple(receipt for one in made for receipt in one.receipts),
+        readouts=tuple(readout for one in made for readout in one.readouts),
     )

@@ -36,6 +36,11 @@ class _Portal:
 _PORTAL = _Portal()
 
 
+def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    """Run the coroutine on the portal's loop, and do not wait for it. Cancelling the future cancels it."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _PORTAL.loop())
+
+
 def call(coroutine: Coroutine[Any, Any, T]) -> T:
     """The coroutine's result, run on the portal's loop. Ctrl-C cancels it and waits until it has let go."""
     loop = _PORTAL.loop()

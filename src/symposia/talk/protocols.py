@@ -25,9 +25,11 @@ class Turn(Value, frozen=True, kw_only=True):
     """Permission to speak. `say` is a scripted text that needs no call; `cue` is an instruction for this turn only.
 
     `as_of` shows the speaker only the first messages. `view`, `tools`, `force` and `choices` override what the profile
-    would give. `mark` goes with whatever message the turn commits, so that a protocol finds it again; it names the
-    generation's purpose and its random stream, and lets one speaker take several turns of a round. A turn that fails
-    with `on_failure="abstain"` commits a control message, `Signal("failed", cause)`, and its round goes on; what the
+    would give. After `tool_rounds` rounds of calls (the profile's unless given) one generation follows that may call
+    nothing, with `closing` as its cue. `mark` goes with whatever message the turn commits, so that a protocol finds it
+    again; it names the generation's purpose and, in place of the transcript's length, its random stream, so it must
+    say which round it is of; and it lets one speaker take several turns of a round. A turn that fails with
+    `on_failure="abstain"` commits a control message, `Signal("failed", cause)`, and its round goes on; what the
     backend refuses as it stands is raised all the same.
     """
 
@@ -40,6 +42,8 @@ class Turn(Value, frozen=True, kw_only=True):
     tools: tuple[str, ...] | None = None
     force: ToolSpec | None = None
     choices: tuple[str, ...] = ()
+    tool_rounds: Index | None = None
+    closing: str = ""
     mark: Signal | None = None
     on_failure: Literal["stop", "abstain"] = "stop"
 

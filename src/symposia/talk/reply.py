@@ -42,18 +42,28 @@ class Reply:
     def text(self) -> str:
         return "".join(p.text for p in self.parts if isinstance(p, Text))
 
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        return tuple(p for p in self.parts if isinstance(p, ToolCall))
 
-def read_reply(completion: Completion, request: Request, reader: Reader | None) -> Reply:
-    """Parts of the completion, with the speaker's own label removed and the participant's reader applied."""
+
+def parse_reply(completion: Completion, request: Request) -> Reply:
+    """Parts of the completion, with the speaker's own label removed."""
     parts = completion.parts or _parsed(completion, request)
-    parts, notes = _unlabelled(parts, request.speaker)
+    return Reply(*_unlabelled(parts, request.speaker))
+
+
+def with_reader(reply: Reply, completion: Completion, reader: Reader | None) -> Reply:
+    """The reply as the participant's reader, if there is one, makes it."""
     if reader is None:
-        return Reply(parts, notes)
+        return reply
     reading = reader(completion)
-    kept = tuple(p for p in parts if not isinstance(p, Text))
-    changed = reading.text != "".join(p.text for p in parts if isinstance(p, Text))
+    if reading.text is None:
+        return Reply(reply.parts, reply.notes, reading.signals, reading.discard)
+    kept = tuple(p for p in reply.parts if not isinstance(p, Text))
+    notes = (*reply.notes, "reader") if reading.text != reply.text else reply.notes
     text = (Text(reading.text),) if reading.text else ()
-    return Reply((*kept, *text), (*notes, "reader") if changed else notes, reading.signals, reading.discard)
+    return Reply((*kept, *text), notes, reading.signals, reading.discard)
 
 
 def _parsed(completion: Completion, request: Request) -> tuple[Part, ...]:
@@ -78,7 +88,7 @@ def _unlabelled(parts: tuple[Part, ...], speaker: str) -> tuple[tuple[Part, ...]
 
 def check_reply(reply: Reply, completion: Completion, rules: Rules) -> None:
     """Refuse what leaves no text, by cause; `BackendError` carries it to the turn."""
-    says = bool(reply.text.strip()) or any(isinstance(p, ToolCall) for p in reply.parts)
+    says = bool(reply.text.strip()) or bool(reply.calls)
     if reply.discard or completion.scores is not None:
         return
     if completion.finish_reason == "length" and rules.on_length == "fail":
@@ -106,9 +116,9 @@ def messages_of(
     """The messages a reply commits: one, or a forced call with its answer. `seen` is what the turn was made from."""
     as_of = len(seen)
     if completion.scores is not None:
-        scores = Scores(turn.choices, completion.scores.logprobs)
+        scores = Scores(turn.choices, completion.scores.logprobs, completion.scores.tokens)
         return (_sampled(turn.speaker, (scores,), turn.audience, as_of, provenance),)
-    if turn.force is not None and any(isinstance(p, ToolCall) for p in reply.parts):
+    if turn.force is not None and reply.calls:
         return _forced(turn, reply, provenance, answer, seen)
     return (_sampled(turn.speaker, (*reply.parts, *reply.signals), turn.audience, as_of, provenance),)
 
@@ -124,8 +134,7 @@ def _forced(
     turn: Turn, reply: Reply, provenance: Provenance, answer: Answer, seen: Transcript
 ) -> tuple[Message, ...]:
     """A forced call, its results, and what follows; `as_of` on the results marks that the trail ends the turn."""
-    calls = [p for p in reply.parts if isinstance(p, ToolCall)]
-    answered = answer(calls, turn, seen)
+    answered = answer(reply.calls, turn, seen)
     to_self, as_of = frozenset({turn.speaker}), len(seen)
     call = Message(
         author=turn.speaker,
@@ -188,6 +197,9 @@ def beyond(asked: Ask, turn: Turn) -> Asked:
         tools=turn.tools,
         force=turn.force,
         choices=turn.choices,
+        call=asked.trail.call,
+        tool_choice=request.tool_choice,
+        closing=asked.trail.cue,
         own_view=turn.view is not None,
     )
 

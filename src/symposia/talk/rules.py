@@ -21,13 +21,14 @@ from .hooks import Hook
 from .protocols import Stop, Turn
 from .seeds import SeedKey
 from .stop import Drifted, StopCondition, conditions
+from .tools import ToolBox
 from .view import ViewRules
 
 
 class Reading(Value, frozen=True, kw_only=True):
-    """What a reader made of a reply. `discard` commits a control message with the signals instead of the text."""
+    """What a reader made of a reply; no `text` keeps the reply's. `discard` commits a control message instead."""
 
-    text: str
+    text: str | None = None
     signals: tuple[Signal, ...] = ()
     discard: bool = False
 
@@ -88,7 +89,7 @@ class Rules:
 class Kit:
     """Live helpers of a run: hooks, a reply reader a participant, summarisers, prices by model, a clock, a listener.
 
-    `answers` answers the calls of forced tools, by tool name; others are noted.
+    `tools` runs what profiles offer. `answers` answers the calls of forced tools, by tool name; others are noted.
     """
 
     hooks: tuple[Hook, ...] = ()
@@ -98,6 +99,7 @@ class Kit:
     clock: Clock = field(default_factory=SystemClock)
     listen: Listen | None = None
     answers: Mapping[str, Answer] = field(default_factory=dict)
+    tools: ToolBox = field(default_factory=ToolBox)
 
 
 @dataclass(frozen=True, slots=True)

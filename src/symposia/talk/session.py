@@ -125,8 +125,8 @@ class Session:
                     self._keep(about, completion, scopes)
                 case TurnTaken(messages=messages):
                     commit(messages)
-                case TurnDenied(message=message):
-                    commit((message,))
+                case TurnDenied(message=message, before=before):
+                    commit((*before, message))
                 case _:
                     pass
             self.emit(event)

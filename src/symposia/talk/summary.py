@@ -15,7 +15,7 @@ from .ask import Table
 from .boundary import guarded
 from .fit import NeedsSummary, Summarise, summary_range
 from .generate import generate
-from .reply import read_reply
+from .reply import parse_reply
 from .view import summaries
 
 FUNCTION = "function:"
@@ -36,7 +36,7 @@ async def summarise(
         request = summary_request(table, speaker, messages, (start, stop), as_of)
         digest = request.digest
         completion = await generate(table, request, digest)
-        text = read_reply(completion, request, None).text
+        text = parse_reply(completion, request).text
         provenance = _provenance(table.profile_digest(policy.by), request, digest, completion)
     if not text.strip():
         raise BackendError(

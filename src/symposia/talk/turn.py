@@ -1,26 +1,28 @@
-"""One turn: view, fit, generate, parse, read, review; then everything it commits, at once or not at all."""
+"""One turn: view, fit, generate, parse, run calls, read, review; then all it commits, at once or not at all."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
-from symposia.core.errors import Cause, ContextOverflow
-from symposia.core.message import NOBODY, Message, Signal, Text
+from symposia.core.errors import BackendError, Cause, ContextOverflow
+from symposia.core.message import NOBODY, Message, Provenance, Signal, Text
 from symposia.core.request import Completion
 from symposia.core.transcript import Transcript
 from symposia.core.usage import NOTHING, Usage
 
 from .ask import Ask, Table, ask, seen
 from .boundary import guarded
+from .calls import Calls
 from .fit import NeedsSummary
 from .generate import generate
 from .protocols import Turn
-from .reply import Reply, check_reply, messages_of, noted, provenance_of, read_reply
+from .reply import Reply, check_reply, messages_of, noted, parse_reply, provenance_of, with_reader
 from .review import control, review
 from .stop import Allowance
 from .summary import summarise
+from .trail import UNREADABLE, begun, call_message, result_message, told_apart
 
 MOST_SUMMARIES = 3
 
@@ -45,11 +47,7 @@ async def take_turn(table: Table, turn: Turn, transcript: Transcript, allowance:
             as_of=as_of,
         )
         return Taken(marked(turn, (said,)))
-    asked, summaries = await _asked(table, turn, seen(transcript, turn.speaker, as_of), as_of, allowance)
-    completion = await generate(table, asked.request, asked.digest)
-    taken = await _finish(table, turn, asked, completion, transcript)
-    spent = sum((m.provenance.usage for m in summaries if m.provenance), taken.usage)
-    return Taken((*summaries, *marked(turn, taken.messages)), spent)
+    return await _Taking(table, turn, transcript, as_of, allowance).take()
 
 
 def marked(turn: Turn, messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -74,48 +72,122 @@ def abstention(turn: Turn, as_of: int, cause: Cause) -> Taken:
     return Taken(marked(turn, (failed,)))
 
 
-async def _asked(
-    table: Table, turn: Turn, messages: Transcript, as_of: int, allowance: Allowance
-) -> tuple[Ask, tuple[Message, ...]]:
-    """The fitted request, and the summaries that had to be made for it."""
-    made: list[Message] = []
-    asked = await ask(table, turn, messages, as_of, allowance)
-    while isinstance(asked, NeedsSummary):
-        if len(made) == MOST_SUMMARIES:
-            raise ContextOverflow(
-                tokens=asked.tokens, limit=asked.limit, speaker=turn.speaker, reserve=asked.reserve
-            )
-        made.append(await summarise(table, turn.speaker, messages, asked, as_of))
-        messages = messages.append(made[-1])
-        asked = await ask(table, turn, messages, as_of, allowance)
-    return asked, tuple(made)
+class _Taking:
+    """A turn under way: what its next request is made from, what it will commit, in order, and what it used."""
 
+    def __init__(
+        self, table: Table, turn: Turn, transcript: Transcript, as_of: int, allowance: Allowance
+    ) -> None:
+        self._table, self._turn, self._transcript = table, turn, transcript
+        self._as_of, self._allowance = as_of, allowance
+        self._messages = seen(transcript, turn.speaker, as_of)
+        self._trail = begun(turn, table.participants[turn.speaker].profile)
+        self._commits: list[Message] = []
+        self._completions: tuple[str, ...] = ()
+        self._used = NOTHING
 
-async def _finish(
-    table: Table, turn: Turn, asked: Ask, completion: Completion, transcript: Transcript
-) -> Taken:
-    """Parse, read and review the reply; give what is committed."""
-    request = asked.request
-    reader = table.kit.readers.get(turn.speaker)
+    async def take(self) -> Taken:
+        """Generate, run what was called, generate again; until a reply calls nothing."""
+        kit = self._table.kit
+        async with Calls(kit.tools, kit.clock, self._table.emit) as calls:
+            while True:
+                asked = await self._asked()
+                completion = await generate(self._table, asked.request, asked.digest)
+                self._used += completion.usage
+                self._completions += (completion.digest,)
+                reply = parse_reply(completion, asked.request)
+                if self._turn.force is not None or not reply.calls:
+                    break
+                await self._round(calls, asked, completion, reply)
+        return await self._finish(asked, completion, reply)
 
-    async def read() -> Reply:
-        return read_reply(completion, request, reader)
+    async def _asked(self) -> Ask:
+        """The fitted request. Summaries that had to be made for it are committed before what it makes."""
+        made = 0
+        while isinstance(asked := await self._ask(), NeedsSummary):
+            if made == MOST_SUMMARIES:
+                raise ContextOverflow(
+                    tokens=asked.tokens,
+                    limit=asked.limit,
+                    speaker=self._turn.speaker,
+                    reserve=asked.reserve,
+                )
+            made += 1
+            told = await summarise(self._table, self._turn.speaker, self._messages, asked, self._as_of)
+            self._commits.append(told)
+            self._messages = self._messages.append(told)
+            self._used += told.provenance.usage if told.provenance else NOTHING
+        return asked
 
-    reply = await guarded(f"the reader of {turn.speaker}", read)
-    check_reply(reply, completion, table.rules)
-    provenance = provenance_of(asked, turn, table.profile_digest(turn.speaker), completion, reply)
-    answer = table.kit.answers.get(turn.force.name, noted) if turn.force else noted
-    messages = messages_of(turn, reply, provenance, completion, answer, transcript.up_to(request.turn))
-    if reply.discard:
-        return Taken((control(messages[-1], reply.signals or (Signal("discarded"),)),), completion.usage)
-    if turn.force is not None or completion.scores is not None:
-        return Taken(messages, completion.usage)
-    message, asides = await review(table, messages[-1], transcript)
-    if not asides.calls:
-        return Taken((message,), completion.usage)
-    usage = completion.usage + asides
-    if message.provenance is not None:
-        message = msgspec.structs.replace(
-            message, provenance=msgspec.structs.replace(message.provenance, usage=usage)
+    async def _ask(self) -> Ask | NeedsSummary:
+        return await ask(
+            self._table, self._turn, self._messages, self._as_of, self._left(), trail=self._trail
         )
-    return Taken((message,), usage)
+
+    def _left(self) -> Allowance:
+        """What the turn was allowed, less what its rounds of calls used; never 0, since it must still answer."""
+        most = self._allowance.max_tokens
+        if most is None or not self._trail.call:
+            return self._allowance
+        used = sum(m.provenance.usage.output_tokens for m in self._trail.messages if m.provenance)
+        return msgspec.structs.replace(self._allowance, max_tokens=max(1, most - used))
+
+    async def _round(self, calls: Calls, asked: Ask, completion: Completion, reply: Reply) -> None:
+        """Run the calls of a reply; they and their results are the trail from here on."""
+        request, trail = asked.request, self._trail
+        if not request.tools or request.tool_choice == "none":
+            names = ", ".join(dict.fromkeys(call.name or UNREADABLE for call in reply.calls))
+            raise BackendError(
+                f"{request.speaker} called {names} after {trail.call} rounds of tool calls, when it was to answer; "
+                "raise tool_rounds, or say in its system text when to stop",
+                cause="tool_loop",
+            )
+        check_reply(reply, completion, self._table.rules)
+        reply = replace(reply, parts=told_apart(reply.parts, trail, self._as_of))
+        said = call_message(self._turn, reply.parts, self._provenance(asked, completion, reply), self._as_of)
+        results = result_message(self._turn, await calls.answer(request.about, reply.calls, request.tools))
+        self._commits += (said, results)
+        self._trail = trail.then(said, results)
+
+    def _provenance(self, asked: Ask, completion: Completion, reply: Reply) -> Provenance:
+        digest = self._table.profile_digest(self._turn.speaker)
+        made = provenance_of(asked, self._turn, digest, completion, reply)
+        at_limit = asked.trail.call > 0 and asked.request.tool_choice == "none"
+        return msgspec.structs.replace(
+            made,
+            completions=self._completions,
+            notes=(*made.notes, "tool_limit") if at_limit else made.notes,
+            token_ids=() if reply.calls else made.token_ids,
+        )
+
+    async def _finish(self, asked: Ask, completion: Completion, reply: Reply) -> Taken:
+        """Read and review the last reply; give what is committed, trail first."""
+        table, turn = self._table, self._turn
+        reader = table.kit.readers.get(turn.speaker)
+
+        async def read() -> Reply:
+            return with_reader(reply, completion, reader)
+
+        reply = await guarded(f"the reader of {turn.speaker}", read)
+        check_reply(reply, completion, table.rules)
+        answer = table.kit.answers.get(turn.force.name, noted) if turn.force else noted
+        before = self._transcript.up_to(asked.request.turn)
+        provenance = self._provenance(asked, completion, reply)
+        messages = messages_of(turn, reply, provenance, completion, answer, before)
+        if reply.discard:
+            messages = (control(messages[-1], reply.signals or (Signal("discarded"),)),)
+        elif turn.force is None and completion.scores is None:
+            message, asides = await review(table, messages[-1], self._transcript)
+            self._used += asides
+            messages = (_with_usage(message, asides),)
+        return Taken(marked(turn, (*self._commits, *messages)), self._used)
+
+
+def _with_usage(message: Message, asides: Usage) -> Message:
+    """The message with what the hooks' own questions used added to its own."""
+    made = message.provenance
+    if made is None or not asides.calls:
+        return message
+    return msgspec.structs.replace(
+        message, provenance=msgspec.structs.replace(made, usage=made.usage + asides)
+    )

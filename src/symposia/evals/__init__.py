@@ -1,0 +1,1 @@
+"""Measuring what conversations achieve: task sets, methods, budgets, statistics, scorecards."""

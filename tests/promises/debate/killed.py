@@ -1,0 +1,92 @@
+"""A process that is killed in the middle of a run: `python killed.py`, orders on stdin, reports on stdout.
+
+An order is `FOLDER SEED KILL_AFTER`. A fork goes on with the run in FOLDER and says which request it asks for before
+each is answered; this process kills it, in the middle of whatever it does, after KILL_AFTER of them and up to 8 ms.
+Odd seeds have a slow disk, so that most of their time lies between a completion and its delivery. KILL_AFTER 0 lets it
+end. Then this process reports what was asked, `done DIGEST` if the run came to its end, and `killed`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import select
+import signal
+import sys
+import time
+import warnings
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from symposia.backends import Journal, JournalCut, Journalled, Scripted
+from symposia.core.request import Item, Request
+from symposia.talk.converse import converse
+from symposia.talk.protocols import Rounds
+from tests.company import babble, party
+
+NAMES = ("ann", "bob", "carla")
+
+
+class Telling(Scripted):
+    """Says what it is asked, and takes its time over it."""
+
+    def __init__(self, out: int, seed: int) -> None:
+        super().__init__(babble)
+        self._out, self._dice = out, random.Random(seed)
+
+    async def generate(self, request: Request) -> AsyncIterator[Item]:
+        os.write(self._out, f"asked {request.digest}\n".encode())
+        await asyncio.sleep(self._dice.uniform(0, 0.004))
+        async for item in super().generate(request):
+            yield item
+
+
+def slow_disk() -> None:
+    """Every sync of this process takes 4 ms more."""
+    sync = os.fdatasync
+
+    def slow(file: int) -> None:
+        time.sleep(0.004)
+        sync(file)
+
+    os.fdatasync = slow
+
+
+def go_on(folder: Path, seed: int, out: int) -> None:
+    """To the end of the run, or until killed."""
+    warnings.simplefilter("ignore", JournalCut)
+    if seed % 2:
+        slow_disk()
+    with Journal.open(folder) as journal:
+        backend = Journalled(Telling(out, seed), journal)
+        protocol = Rounds(speakers=NAMES, rounds=60)
+        done = asyncio.run(converse(protocol, party(*NAMES), backend))
+    os.write(out, f"done {done.transcript.digest}\n".encode())
+
+
+def main() -> None:
+    for order in sys.stdin:
+        folder, seed, after = order.split()
+        read, out = os.pipe()
+        child = os.fork()
+        if not child:
+            go_on(Path(folder), int(seed), out)
+            os._exit(0)
+        os.close(out)
+        got = b""
+        while (not int(after) or got.count(b"\n") < int(after)) and (piece := os.read(read, 65536)):
+            got += piece
+        if int(after):
+            time.sleep(random.Random(int(seed)).uniform(0, 0.008))
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        while select.select([read], [], [], 0)[0] and (piece := os.read(read, 65536)):
+            got += piece
+        os.close(read)
+        sys.stdout.write(got[: got.rfind(b"\n") + 1].decode() + "killed\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
