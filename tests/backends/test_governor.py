@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import threading
 from dataclasses import dataclass, field
 
@@ -53,22 +52,26 @@ calls = st.tuples(
     st.integers(0, 90),
     st.sampled_from(["answered", "answered", "refused", "raises", "left"]),
 )
+cancels = st.dictionaries(st.integers(0, 24), st.integers(0, 200), max_size=12)
 
 
-@settings(deadline=None)
-@given(st.lists(calls, min_size=1, max_size=25), st.integers(1, 6), st.integers(0, 2**32))
+@settings(deadline=None, max_examples=200)
+@given(st.lists(calls, min_size=8, max_size=25), cancels, st.integers(1, 6))
 async def test_no_window_exceeds_rpm_or_tpm_whatever_is_cancelled(
-    asked: list[tuple[int, int, str]], concurrency: int, seed: int
+    asked: list[tuple[int, int, str]], cancelled: dict[int, int], concurrency: int
 ) -> None:
     """Random callers and cancels: limits hold over every 60 s, order is kept, every lease comes back, sums agree."""
-    clock, chance = VirtualClock(), random.Random(seed)
+    clock = VirtualClock()
     crowd = Crowd(Governor("x", clock=clock, rpm=RPM, tpm=TPM, concurrency=concurrency), clock)
     tasks = [asyncio.ensure_future(crowd.call(n, *call)) for n, call in enumerate(asked)]
-    for task in tasks:
-        if chance.random() < 0.3:
-            await clock.advance(chance.randint(0, 40))
-            task.cancel()
-    await clock.run(asyncio.gather(*tasks, return_exceptions=True))
+
+    async def cancel(number: int, after_s: int) -> None:
+        await clock.sleep(after_s)
+        if number < len(tasks):
+            tasks[number].cancel()
+
+    ends = [cancel(number, after_s) for number, after_s in cancelled.items()]
+    await clock.run(asyncio.gather(*tasks, *ends, return_exceptions=True))
     assert crowd.governor.in_flight == 0
     assert crowd.governor.settled == crowd.settled
     assert crowd.order == sorted(crowd.order)
@@ -78,6 +81,21 @@ async def test_no_window_exceeds_rpm_or_tpm_whatever_is_cancelled(
         assert sum(window) <= TPM
     await clock.run(crowd.call(len(asked), TPM, 0, "answered"))
     assert crowd.order[-1] == len(asked)
+
+
+async def test_a_place_given_in_the_moment_of_cancelling_comes_back() -> None:
+    """Cancelled just after its turn came and before it knew: the next one takes the place."""
+    clock = VirtualClock()
+    crowd = Crowd(Governor("x", clock=clock, tpm=200, concurrency=1), clock)
+    tasks = [asyncio.ensure_future(crowd.call(n, 100, 5, "answered")) for n in range(2)]
+    await clock.advance(1)
+    async with asyncio.timeout(5):
+        tasks[0].add_done_callback(lambda _: tasks[1].cancel())
+        await clock.run(asyncio.gather(*tasks, return_exceptions=True))
+        await clock.run(crowd.call(2, 150, 0, "answered"))
+    assert crowd.order == [0, 2]
+    assert crowd.begun[2][0] == 5, "neither place nor tokens of the cancelled call are held"
+    assert crowd.governor.in_flight == 0
 
 
 async def test_the_first_in_the_queue_is_first() -> None:
