@@ -20,6 +20,7 @@ CODES = {
     "steered_remote": 2,
     "dishes": 0,
     "captured": 0,
+    "tools": 0,
 }
 MORE = {"dishes": ["--row", "2"]}
 
