@@ -21,6 +21,7 @@ CODES = {
     "one_call": 2,  # no key here; tests/cli/test_hosted.py gives it a server
     "dishes": 0,
     "captured": 0,
+    "tools": 0,
 }
 MORE = {"dishes": ["--row", "2"]}
 
