@@ -100,8 +100,9 @@ def _endpoints(scenario: Path | None, world: World) -> dict[str, Remote]:
     from .scenario import read_setting
 
     declared: dict[str, Endpoint] = {} if scenario is None else dict(read_setting(scenario).endpoints)
-    hosted = {name: one for name, one in declared.items() if not isinstance(one, ScriptedEndpoint)}
-    return {**Hosts(world.env).built_in(), **hosted}
+    hosts = Hosts(world.env)
+    hosted = {n: hosts.placed(one) for n, one in declared.items() if not isinstance(one, ScriptedEndpoint)}
+    return {**hosts.built_in(), **hosted}
 
 
 def _protocol(endpoint: Remote) -> str:
