@@ -50,7 +50,7 @@ def test_rows_are_by_endpoint_model_participant_and_purpose() -> None:
     rows = {(row.endpoint, row.model, row.participant, row.purpose): row for row in conversation.ledger.rows}
     assert {key: row.calls for key, row in rows.items()} == {
         ("scripted", MODEL, "ann", "turn"): 2,
-        ("scripted", MODEL, "bob", "hook"): 2,
+        ("scripted", MODEL, "bob", "hook"): 3,  # the sample is judged too
         ("scripted", MODEL, "ann", "sample"): 1,
     }
     assert conversation.usage()["total"].calls < conversation.ledger.total.calls
