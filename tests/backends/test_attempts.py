@@ -177,6 +177,7 @@ async def test_an_end_without_a_completion_is_a_cut_stream() -> None:
     [
         ([500.0, WHOLE], "timeout", 120),
         ([119.0, Delta(text="h"), 61.0, WHOLE], "stream_truncated", 179),
+        ([10.0, Delta(text="h"), 90.0, WHOLE], "stream_truncated", 70),
         ([Delta(text="h"), *[59.0, Delta(text="h")] * 99], "stream_truncated", 900),
         ([119.0, Delta(text="h"), 59.0, WHOLE], None, 178),
     ],
