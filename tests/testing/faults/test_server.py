@@ -132,7 +132,7 @@ async def test_steps_are_taken_in_order_and_the_last_is_repeated() -> None:
 
 
 async def test_slow_is_as_slow_as_the_clock() -> None:
-    """Nothing comes before first-ms have passed on the clock given; plain slow never answers, and ends with the server."""
+    """Nothing comes before first-ms have passed on the clock given; plain slow never answers, till the end."""
     clock = VirtualClock()
     async with FaultyUpstream("slow:first-ms=5000", clock=clock) as server:
         task = asyncio.ensure_future(raw(server, stream=False))
