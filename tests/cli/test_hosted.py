@@ -25,7 +25,7 @@ def against(tmp_path: Path) -> Against:
     def run(plan: str, *arguments: object, replies: list | None = None, record: Path | None = None):
         options = ["--plan", plan]
         if replies is not None:
-            lines = [json.dumps(r) if isinstance(r, str) else r for r in replies]
+            lines = [canonical(reply).decode() for reply in replies]
             (tmp_path / "replies.jsonl").write_text("\n".join(lines))
             options += ["--replies", str(tmp_path / "replies.jsonl")]
         if record is not None:
@@ -164,7 +164,7 @@ def test_a_tool_loop_with_a_hosted_model(against: Against, tmp_path: Path) -> No
         "prompt: {author: bob, text: 'What is 6 * 7?'}\nuntil: {type: turns, n: 1}\n"
     )
     call = Reply(calls=(Call(name="calculator", arguments={"expression": "6 * 7"}),))
-    done = against("200", "run", scenario, "--json", replies=[canonical(call).decode(), "It is 42."])
+    done = against("200", "run", scenario, "--json", replies=[call, "It is 42."])
     assert done.returncode == 0, done.stderr
     assert "It is 42." in done.stdout
     assert '"42"' in done.stdout
