@@ -286,6 +286,7 @@ def rows() -> list[Row]:
         at_most("harness CPU a turn: two parties, 20 turns", best(30, two_parties), 0.2, "ms"),
         at_most("harness CPU a turn: 200 messages, five parties, trails", best(5, five_parties), 1.0, "ms"),
         *crowd_rows(),
+        *hosted_rows(),
         *parser_rows(),
         at_most("save and load 10,000 messages", best(3, save_and_load), 0.3, "s"),
         at_most("HTML of 1,000 messages", best(3, html), 0.1, "s"),

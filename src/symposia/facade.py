@@ -27,6 +27,7 @@ from symposia.talk.conversation import Conversation as TalkConversation
 from symposia.talk.scenario import Scenario
 
 if TYPE_CHECKING:
+    from symposia.backends.endpoint import Remote
     from symposia.backends.hosts import Hosts
     from symposia.engine import Engines
     from symposia.interp.acts.answer import Activations
@@ -95,6 +96,19 @@ def backend_of(
 def keeping(folder: str | Path) -> Endpoints:
     """The backend of a conversation whose captures go to a folder: `Conversation(..., backend=keeping("acts"))`."""
     return backend_of(store=folder)
+
+
+def with_endpoints(declared: Mapping[str, Remote]) -> Endpoints:
+    """The backend of a conversation with endpoints of your own: `Conversation(..., backend=with_endpoints({…}))`.
+
+    A name that is built in is replaced. Keys are looked for in the process's environment, when first needed.
+    """
+    from symposia.backends.hosts import Hosts
+
+    hosts = Hosts(os.environ)
+    return backend_of(
+        {name: partial(hosts.backend, name, one) for name, one in declared.items()}, hosts=hosts
+    )
 
 
 @cache
