@@ -19,7 +19,8 @@ from symposia.testing.faults import KINDS
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
-PAGES = ("README.md", "docs/tutorial.md", "docs/vectors.md", "docs/tools.md", "docs/testing.md")
+GUIDES = ("vectors.md", "tools.md", "hosted_models.md", "testing.md")
+PAGES = ("README.md", "docs/tutorial.md", *(f"docs/{guide}" for guide in GUIDES))
 FIGURE = "docs/a_causal_figure_in_ten_lines.md"
 DOCUMENTS = (*PAGES, FIGURE, "docs/looking_inside.md", "examples/README.md", "CONTRIBUTING.md")
 

@@ -70,7 +70,7 @@ def _list(asked: EndpointListOptions, world: World) -> int:
 
 
 def _check(asked: EndpointCheckOptions, world: World) -> int:
-    from symposia.backends import Hosts
+    from symposia.backends.hosts import Hosts
     from symposia.core.errors import UnknownName
     from symposia.core.value import canonical
     from symposia.talk import portal
@@ -94,8 +94,8 @@ def _check(asked: EndpointCheckOptions, world: World) -> int:
 
 
 def _endpoints(scenario: Path | None, world: World) -> dict[str, Remote]:
-    from symposia.backends import Hosts
     from symposia.backends.endpoint import ScriptedEndpoint
+    from symposia.backends.hosts import Hosts
 
     from .scenario import read_setting
 
