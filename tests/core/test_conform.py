@@ -174,6 +174,44 @@ def test_calls_and_results_still_meet(lines: tuple[Line, ...], rule: LineRules) 
         assert pairs(conform(lines, rule)) == pairs(lines)
 
 
+@given(dialogues(), rules)
+def test_results_stand_behind_their_calls(lines: tuple[Line, ...], rule: LineRules) -> None:
+    """As lines or as text, split or not: whatever answers a call comes after it, and before the next turn's calls."""
+
+    def order(some: tuple[Line, ...]) -> list[str]:
+        shown = [line.text + "".join(str(call.arguments) for call in line.calls) for line in some]
+        return re.findall(r"#\d+#", "".join(shown))
+
+    out = order(conform(lines, rule))
+    for trail in trails(lines):
+        for call, answer in trail:
+            assert out.index(call) < out.index(answer)
+    ends = [max(out.index(answer) for _, answer in trail) for trail in trails(lines)]
+    begins = [min(out.index(call) for call, _ in trail) for trail in trails(lines)]
+    assert all(end < begin for end, begin in zip(ends, begins[1:], strict=False))
+
+
+def trails(lines: tuple[Line, ...]) -> list[list[tuple[str, str]]]:
+    """The mark of each call beside that of its result, a line of calls each."""
+    found = []
+    for at, line in enumerate(lines):
+        answers = {x.call_id: x.text for x in lines[at + 1 : at + 1 + len(line.calls)]}
+        pairs = [(call.arguments["x"], answers[call.id]) for call in line.calls]
+        if pairs:
+            found.append([(re.findall(r"#\d+#", a)[0], re.findall(r"#\d+#", b)[0]) for a, b in pairs])
+    return found
+
+
+@given(st.lists(st.text(min_size=1, max_size=12), unique=True, max_size=8))
+def test_short_ids_are_one_to_one(ids: list[str]) -> None:
+    """Different ids stay different, and a second time nothing changes."""
+    calls = tuple(ToolCall(id=i, name="f") for i in ids)
+    line = Line(role="assistant", kind="trail", segments=(), calls=calls)
+    (once,) = conform((line,), LineRules(call_ids="alnum9"))
+    assert len({call.id for call in once.calls}) == len(ids)
+    assert conform((once,), LineRules(call_ids="alnum9")) == (once,)
+
+
 def test_default_rules_change_nothing() -> None:
     """Rules that accept everything return the lines as they are."""
     lines = (spoken("system", "s", role="system"), spoken("bob", "x"), spoken("carla", "y"))

@@ -81,7 +81,9 @@ def conversations(draw, text=typed, tools=True):
         return Segment(text=draw(text), phase=phase, author=author, turn=next(count), origin="given")
 
     def line(role, phase, author, n=1, **more):
-        segments = []
+        segments = (
+            [] if n else [Segment(text="", phase=phase, author=author, turn=next(count), origin="given")]
+        )
         for i in range(n):
             segments += (
                 [markup(f"{author}: ")] * (n > 1) + [said(phase, author)] + [markup("\n\n")] * (i + 1 < n)
@@ -116,7 +118,7 @@ def rendered(name, lines, tools=()):
 @pytest.mark.parametrize("name", NAMES)
 @given(lines=conversations())
 def test_every_template_accepts_what_conform_makes_of_it(name, lines):
-    """Promise 5: no line is refused, spans partition the ids, and no said segment is missing but for known losses."""
+    """Promises 3, 5: no line is refused, spans partition the ids, and only known losses of what was said; calls have turns."""
     chat = template(name)
     tools = (TOOL,) if any(line.calls for line in lines) else ()
     result = rendered(name, lines, tools)
@@ -128,6 +130,10 @@ def test_every_template_accepts_what_conform_makes_of_it(name, lines):
         s.turn for s in result.spans if s.phase != "markup" and s.author is not None and s.phase != "tool"
     ]
     assert len([t for t in seen if t is not None]) == len({t for t in seen if t is not None})
+    called = {line.segments[-1].turn for line in lines if line.calls}
+    calls = [s for s in result.spans if s.role == "assistant" and s.phase == "tool"]
+    assert {s.turn for s in calls} == called
+    assert {s.author for s in calls} <= {"al"}
     for line in lines:
         for segment in line.segments:
             if segment.turn is not None and segment.turn not in lost and len(segment.text.strip()) > 12:
