@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from . import flags, inside
+from . import debate as debates
+from . import flags, inside, runs, scoring
 from .acts import ActsOptions, acts
 from .chat import ChatOptions, chat
 from .demo import DemoOptions, demo
@@ -60,6 +61,9 @@ flags.add(app, "demo", DemoOptions, demo)
 flags.add(app, "run", RunOptions, run)
 flags.add(app, "chat", ChatOptions, chat)
 flags.add(app, "view", ViewOptions, view)
+debates.register(app)
+runs.register(app)
+scoring.register(app)
 flags.add(models, "list", ListOptions, list_models)
 flags.add(models, "show", ModelOptions, show)
 flags.add(models, "check", ModelOptions, check)

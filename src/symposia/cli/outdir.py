@@ -42,7 +42,7 @@ class OutDir:
         self.folder, self._clock, self._redactor = folder, clock, redactor
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / EVENTS
-        self._number = _complete_lines(path) if resume else 0
+        self._number = complete_lines(path) if resume else 0
         self.weights: dict[str, str] = {}
         self.ledger = Ledger()
         if resume:
@@ -80,7 +80,7 @@ class OutDir:
                 self.weights[served.model] = served.weights
 
 
-def _complete_lines(path: Path) -> int:
+def complete_lines(path: Path) -> int:
     """How many events a file holds; an incomplete last line, left by a crash, is cut off."""
     if not path.exists():
         return 0

@@ -10,6 +10,7 @@ from symposia.core.events import (
     GenerationRetried,
     ModelMoved,
     SummaryMade,
+    ToolReturned,
     TurnDenied,
     TurnTaken,
     ViewCut,
@@ -39,6 +40,10 @@ class Progress:
         match event:
             case GenerationRetried(about=about, cause=cause, wait_s=wait_s, attempt=attempt):
                 self._say(f"{about.speaker}: {cause}; attempt {attempt} in {wait_s:.1f} s")
+            case ToolReturned(about=about, name=name, seconds=seconds, error=error):
+                self._say(
+                    f"{about.speaker} called {name}: {'an error' if error else 'done'} in {seconds:.2f} s"
+                )
             case ViewCut(about=about, dropped=dropped):
                 self._say(f"{about.speaker} does not see {_ranges(dropped)}: out of context")
             case SummaryMade(about=about, message=message) if message.stands_for:
