@@ -92,6 +92,7 @@ def test_a_call_is_answered_and_the_answer_is_read() -> None:
     line, answer = second.lines[len(first.lines) :]
     assert (line.role, line.text, line.calls) == ("assistant", "Let me see.", called.parts[1:])
     assert (answer.role, answer.text, answer.call_id) == ("tool", "5", "call_1_0_0")
+    assert [s.turn for s in (*line.segments, *answer.segments)] == [second.turn] * 2
 
 
 def test_every_generation_has_its_own_stream_and_name() -> None:
