@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
+from msgspec.structs import replace
+
 from symposia.backends import Scripted
 from symposia.backends.endpoint import Endpoint, ScriptedEndpoint
 from symposia.backends.endpoints import Builder, Endpoints
@@ -54,7 +56,10 @@ class Undeclared:
 
 
 class ScriptedCode:
-    """`scripted:FILE.py:FUNCTION`: each address is a function of the request in a file of the scenario's folder."""
+    """`scripted:FILE.py:FUNCTION`: each address is a function of the request in a file of the scenario's folder.
+
+    The file's `FEATURES` say what a function can honour beside plain text, as in `{"reply": {"force", "choices"}}`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -89,6 +94,21 @@ def backend_for(setting: Setting, env: Mapping[str, str], store: Path | None = N
     for vector in setting.vectors:
         engines().library.add(vector)
     return _backend(setting.endpoints, env, {SCRIPTED: partial(ScriptedCode, setting.folder)}, store)
+
+
+def backend_for_addresses(
+    env: Mapping[str, str],
+    folder: Path,
+    *,
+    rpm: int | None = None,
+    tpm: int | None = None,
+    flying: int | None = None,
+) -> Endpoints:
+    """Built-in endpoints with these limits a minute and at once, scripts beside `folder`, and the local engine."""
+    limits = {"rpm": rpm, "tpm": tpm, "concurrency": flying}
+    asked = {name: limit for name, limit in limits.items() if limit is not None}
+    built_in = {name: replace(one, **asked) for name, one in Hosts(env).built_in().items()}
+    return _backend(built_in, env, {SCRIPTED: partial(ScriptedCode, folder)})
 
 
 def backend_for_names(env: Mapping[str, str], elsewhere: Sequence[str] = ()) -> Endpoints:
@@ -126,7 +146,12 @@ def _built(hosts: Hosts, name: str, endpoint: Endpoint) -> Backend:
 
 def _load(folder: Path, name: str) -> Scripted:
     file, _, function = name.partition(":")
-    reply = names_of(folder / file).get(function)
+    names = names_of(folder / file)
+    reply, features = names.get(function), names.get("FEATURES", {})
+    if not isinstance(features, dict):
+        raise InvalidInput(
+            f"{file}: FEATURES: expected {{function: features}}; got {type(features).__name__}"
+        )
     if not callable(reply):
         raise InvalidInput(f"{file}: expected a function {function!r}; got {type(reply).__name__}")
-    return Scripted(reply)
+    return Scripted(reply, features=frozenset(features.get(function, ())))

@@ -109,6 +109,7 @@ class Run:
             self._follow(kept)
             self._begin()
             if kept is not None:
+                self.progress.ledger = kept.ledger
                 self._compare(kept.weights)
             code = self._run(until)
             with undisturbed():
@@ -170,11 +171,11 @@ class Run:
     def _finish(self, code: int, out: Path | None) -> None:
         conversation, stopped = self.conversation, self.conversation.stopped
         if self.asked.shape == "json":
-            self.world.out.piece(report(conversation) + "\n")
+            self.world.out.piece(report(conversation, self.progress.ledger) + "\n")
         if self.lines is not None:
-            self.lines.stopped(conversation)
+            self.lines.stopped(conversation, self.progress.ledger)
         self.world.err.line()
-        self.progress.usage(conversation.usage())
+        self.progress.usage()
         facts = [f"stopped: {stopped.reason}"] if stopped else []
         if stopped and not stopped.ok:
             facts = [f"stopped, not as asked: {stopped.reason}"]

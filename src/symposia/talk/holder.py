@@ -21,6 +21,7 @@ from symposia.core.usage import NOTHING, Usage
 from .ask import Table
 from .caught import Caught
 from .converse import discard
+from .ledger import Ledger
 from .protocols import Stop, TurnProtocol
 from .rules import BARE_DATE, Kit, Rules
 from .scenario import SavedProtocol, Scenario, check_scenario
@@ -130,8 +131,13 @@ class Holder:
             raise UnknownName("completion of message", str(ref), [c[:19] for c in self.session.completions])
         return found
 
+    @property
+    def ledger(self) -> Ledger:
+        """What this object asked for, samples, hooks, repeats and failures too; its branches have their own."""
+        return self.session.ledger
+
     def usage(self) -> dict[str, Usage]:
-        """What each author's messages used, and `total`."""
+        """What each author's messages used, and `total`. `ledger` also counts what left no message."""
         used = dict.fromkeys((*self.scenario.names, "total"), NOTHING)
         for message in self.transcript:
             if message.provenance is not None:
