@@ -8,10 +8,13 @@ from .terminal import Terminal
 
 
 class Table:
-    """Numbers to the right, the first column to the left; a row may have a style for its first cell."""
+    """Numbers to the right, the first columns to the left; a row may have a style for its first cell.
 
-    def __init__(self, heads: Sequence[str], *, left: int = 1) -> None:
-        self._heads, self._left = tuple(heads), left
+    Columns that are empty throughout are left out, unless the table is to be `whole`.
+    """
+
+    def __init__(self, heads: Sequence[str], *, left: int = 1, whole: bool = False) -> None:
+        self._heads, self._left, self._whole = tuple(heads), left, whole
         self._rows: list[tuple[tuple[str, ...], str]] = []
 
     def row(self, *cells: str, style: str = "") -> None:
@@ -19,11 +22,11 @@ class Table:
         self._rows.append((cells, style))
 
     def print(self, out: Terminal) -> None:
-        """Write it. Columns that are empty throughout are left out."""
+        """Write it."""
         shown = [
             i
             for i in range(len(self._heads))
-            if any(cells[i] not in ("", "0", "-") for cells, _ in self._rows)
+            if self._whole or any(cells[i] not in ("", "0", "-") for cells, _ in self._rows)
         ]
         widths = {i: max(len(self._heads[i]), *(len(cells[i]) for cells, _ in self._rows)) for i in shown}
         out.line(self._joined(self._heads, shown, widths), "dim")

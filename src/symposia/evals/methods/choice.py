@@ -11,7 +11,6 @@ from symposia.core.errors import InvalidInput, SymposiaError, TurnFailed
 from symposia.core.message import Message, Scores, said
 from symposia.core.profile import Participant, Profile
 from symposia.core.transcript import Transcript
-from symposia.core.usage import Usage
 from symposia.core.value import Value
 from symposia.talk.boundary import cause_of, misconfigured
 from symposia.talk.converse import converse
@@ -19,21 +18,21 @@ from symposia.talk.debate.calls import Choice, calls_of, choose_tool, read_choic
 from symposia.talk.protocols import Step, Stop, Turn
 from symposia.talk.rules import Rules
 
+from .meter import Meter
 from .method import Bench
 from .prompts import prompt
-from .samples import EXPERT, FAILED
+from .samples import EXPERT
 
-__all__ = ["Chosen", "choose_one"]
+UNREADABLE = "unreadable_choice"
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Which text, by its place; None and why, where the reply named none. An unreadable choice is never the first."""
+    """Which text, by its place; None and the cause, where the reply named none. It is never simply the first."""
 
     at: int | None
     why: str
-    usage: Usage
-    requests: tuple[str, ...] = ()
+    meter: Meter
 
 
 class _Asking(Value, frozen=True):
@@ -56,6 +55,7 @@ async def choose_one(
     labels = tuple(str(number) for number in range(1, len(candidates) + 1))
     profile = by or bench.setup.profile
     turn = await _turn(bench, profile.model, _cue(bench, candidates, labels, name), labels)
+    meter = Meter()
     rules = Rules(seed_key=bench.stream(name), on_empty="keep", conversation=bench.item.id)
     try:
         ended = await converse(
@@ -63,14 +63,16 @@ async def choose_one(
             [Participant(name=EXPERT, profile=profile)],
             bench.backend,
             transcript=Transcript((said("user", bench.item.asked),)),
+            emit=meter,
             rules=rules,
             kit=bench.kit,
         )
     except SymposiaError as error:
         if misconfigured(error.__cause__ if isinstance(error, TurnFailed) and error.__cause__ else error):
             raise
-        return Chosen(None, cause_of(error), FAILED)
-    return _read(ended.transcript[1], labels)
+        return Chosen(None, cause_of(error), meter)
+    at, why = _read(ended.transcript[1], labels)
+    return Chosen(at, why, meter)
 
 
 async def _turn(bench: Bench, model: str, cue: str, labels: tuple[str, ...]) -> Turn:
@@ -92,17 +94,11 @@ def _cue(bench: Bench, candidates: Sequence[str], labels: Sequence[str], name: s
     return told.replace("{candidates}", msgspec.json.encode(entries).decode())
 
 
-def _read(message: Message, labels: tuple[str, ...]) -> Chosen:
-    made = message.provenance
-    assert made is not None, "a sampled message says how it came to be"
+def _read(message: Message, labels: tuple[str, ...]) -> tuple[int | None, str]:
     scores = next((p for p in message.parts if isinstance(p, Scores)), None)
     if scores is not None:
         best = max(scores.logprobs)
         named = [label for label, p in zip(labels, scores.logprobs, strict=True) if p == best]
-        at, why = (
-            (labels.index(named[0]), "") if len(named) == 1 else (None, "several labels are equally likely")
-        )
-    else:
-        read = read_choice(calls_of(message), labels)
-        at, why = (labels.index(read.choice), "") if isinstance(read, Choice) else (None, read.why)
-    return Chosen(at, why, made.usage, (made.request,))
+        return (labels.index(named[0]), "") if len(named) == 1 else (None, UNREADABLE)
+    read = read_choice(calls_of(message), labels)
+    return (labels.index(read.choice), "") if isinstance(read, Choice) else (None, UNREADABLE)

@@ -32,19 +32,20 @@ class Classic:
         captain = debate.captain
         if captain is None:
             raise InvalidInput("classic ends with the captain's choice, and this debate has no captain")
-        held = await held_on(bench, debate)
-        if isinstance(held, Ran):
-            return held
-        voted = result(held, bench.item)
+        ended = await held_on(bench, debate)
+        if isinstance(ended, Ran):
+            return ended
+        held, meter = ended
+        voted = result(held, meter, bench.item)
         last = held.proceedings.last
         if voted.tried.failed or last is None:
             return voted
         chosen = await choose_one(bench, [one.message.text for one in last.answers], "best", by=captain)
         tried = replace(
             voted.tried,
-            usage=voted.tried.usage + chosen.usage,
-            unpriced=voted.tried.unpriced + (chosen.usage.cost_usd is None),
+            usage=voted.tried.usage + chosen.meter.usage,
+            unpriced=voted.tried.unpriced + chosen.meter.unpriced,
             answer=voted.tried.answer if chosen.at is None else last.answers[chosen.at].extracted.text,
             notes=(f"voted: {chosen.why}",) if chosen.at is None else (),
         )
-        return Ran(tried, (*voted.requests, *chosen.requests))
+        return Ran(tried, (*voted.requests, *chosen.meter.requests))

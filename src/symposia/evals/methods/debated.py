@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -11,17 +10,18 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from symposia.core.errors import BackendError, ContextOverflow, InvalidInput, TurnFailed
-from symposia.core.usage import NOTHING, Usage
+from symposia.core.profile import Profile
 from symposia.core.value import Value
 from symposia.evals.scorecard.grade import grade_text
 from symposia.evals.scorecard.trial import Course, SeatAnswer, Tried
-from symposia.evals.tasks.item import Item
+from symposia.evals.tasks.item import Item, Question
 from symposia.talk.boundary import cause_of
-from symposia.talk.debate import Debate, LedgerRow
+from symposia.talk.debate import Debate
 from symposia.talk.debate.hold import Held, hold
 from symposia.talk.debate.teams import team
 from symposia.talk.rules import Rules
 
+from .meter import Meter
 from .method import Bench, Ran
 from .samples import Samples
 
@@ -61,7 +61,7 @@ class Debated:
         del samples
         debate = self.options.on(debate_on(bench, tools=self.tools))
         held = await held_on(bench, debate)
-        return held if isinstance(held, Ran) else result(held, bench.item)
+        return held if isinstance(held, Ran) else result(*held, bench.item)
 
 
 def debate_on(bench: Bench, *, tools: bool) -> Debate:
@@ -70,35 +70,60 @@ def debate_on(bench: Bench, *, tools: bool) -> Debate:
     if base is None:
         raise InvalidInput("a debate needs a team; this run has none")
     item = bench.item
-    return replace(base, kind=item.kind, options=item.options, seed=bench.setup.seed)
+    debate = replace(base, kind=item.kind, options=item.options, seed=bench.setup.seed)
+    return _with_tools(debate, bench) if tools else debate
 
 
-async def held_on(bench: Bench, debate: Debate) -> Held | Ran:
+def _with_tools(debate: Debate, bench: Bench) -> Debate:
+    """Every seat, never the captain, has the run's tools."""
+    specs = bench.setup.tools
+
+    def given(profile: Profile | None) -> Profile | None:
+        return None if profile is None else replace(profile, tools=specs)
+
+    seats = tuple(replace(seat, profile=given(seat.profile)) for seat in debate.team.seats)
+    return replace(
+        debate,
+        team=replace(debate.team, seats=seats),
+        profile=given(debate.profile),
+        tools=tuple(spec.name for spec in specs),
+        tool_budget=bench.setup.tool_budget,
+    )
+
+
+async def held_on(bench: Bench, debate: Debate) -> tuple[Held, Meter] | Ran:
     """The debate, held; or what is left of one that a failure ended."""
     rules = Rules(seed_key=bench.stream("debate"), conversation=bench.item.id)
+    meter = Meter()
     try:
-        return await hold(bench.item.asked, debate, bench.backend, rules=rules, kit=bench.kit)
+        held = await hold(bench.item.asked, debate, bench.backend, rules=rules, kit=bench.kit, tell=meter)
     except (BackendError, ContextOverflow, TurnFailed) as error:
-        return Ran(Tried(answer=None, cause=cause_of(error), failed=True))
+        tried = Tried(
+            answer=None, cause=cause_of(error), failed=True, usage=meter.usage, unpriced=meter.unpriced
+        )
+        return Ran(tried, tuple(meter.requests))
+    if bench.keep is not None:
+        name = bench.item.id if bench.repeat == 0 else f"{bench.item.id}:{bench.repeat}"
+        bench.keep(name, held.debate, rules, held.transcript)
+    return held, meter
 
 
-def result(held: Held, item: Item) -> Ran:
+def result(held: Held, meter: Meter, item: Question) -> Ran:
     """What a debate came to; one without an answer failed for the reason it ended with."""
     answer = held.answer
-    rows = answer.ledger
     said = [one for each in held.proceedings.rounds for one in each.answers]
     tried = Tried(
         answer=answer.answer,
         cause="" if answer.answer is not None else answer.reason,
         failed=answer.answer is None,
-        usage=usage_of(rows),
-        unpriced=sum(row.cost is None for row in rows if row.cause is None),
+        usage=meter.usage,
+        unpriced=meter.unpriced,
         marker_missing=sum(not one.extracted.marker for one in said),
         truncated=sum(one.extracted.truncated for one in said)
-        + sum(row.cause == "truncated" for row in rows),
-        course=course(held, item),
+        + sum(row.cause == "truncated" for row in answer.ledger),
+        course=course(held, item) if isinstance(item, Item) else None,
     )
-    return Ran(tried, requests_of(held))
+    return Ran(tried, tuple(meter.requests))
 
 
 def course(held: Held, item: Item) -> Course:
@@ -114,28 +139,4 @@ def course(held: Held, item: Item) -> Course:
             for one in each.answers
         ),
         flags=tuple(flag.partition(":")[0] for flag in held.answer.flags),
-    )
-
-
-def usage_of(rows: Sequence[LedgerRow]) -> Usage:
-    """A ledger as one usage; its cost is known if every completed call's is."""
-    return sum((_usage(row) for row in rows), NOTHING)
-
-
-def requests_of(held: Held) -> tuple[str, ...]:
-    """The digests of the requests behind the debate's messages."""
-    return tuple(m.provenance.request for m in held.transcript.messages if m.provenance is not None)
-
-
-def _usage(row: LedgerRow) -> Usage:
-    lost = row.cause is not None and not row.prompt_tokens and not row.completion_tokens
-    return Usage(
-        input_tokens=row.prompt_tokens,
-        output_tokens=row.completion_tokens,
-        cached_tokens=row.cached_tokens,
-        reasoning_tokens=row.reasoning_tokens,
-        calls=int(not lost),
-        attempts=1,
-        estimated=row.estimated,
-        cost_usd=0.0 if lost else None if row.cost is None else float(row.cost),
     )

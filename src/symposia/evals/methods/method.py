@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from symposia.core.profile import Profile
 from symposia.core.request import Backend
+from symposia.core.toolspec import ToolSpec
+from symposia.core.transcript import Transcript
 from symposia.core.usage import Usage
 from symposia.core.value import Count, Value
 from symposia.evals.scorecard.trial import Tried
-from symposia.evals.tasks.item import Item
+from symposia.evals.tasks.item import Question
 from symposia.talk.debate.protocol import Debate
 from symposia.talk.debate.values import Size
-from symposia.talk.rules import Kit
+from symposia.talk.rules import Kit, Rules
 from symposia.talk.seeds import SeedKey
 
 if TYPE_CHECKING:
     from .samples import Samples
 
+Keep = Callable[[str, Debate, Rules, Transcript], None]
+"""Hears of every debate that ended: its name, how it was held, what was said."""
 Counting = Literal["fresh", "total"]
 """Which tokens a budget counts: those that no cache held, or all."""
 
 
 class Setup(Value, frozen=True, kw_only=True):
-    """What is the same for every method and item. `debate` is the debate held where a method is one."""
+    """What is the same for every method and item. `debate` is the debate held where a method is one.
+
+    `tools` are for the methods that use some, `tool_budget` rounds of calls a reply; the kit runs them.
+    """
 
     profile: Profile
     prompts: Size = "full"
     seed: int = 0
     count: Counting = "fresh"
-    tools: tuple[str, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
+    tool_budget: Count = 3
     debate: Debate | None = None
 
 
@@ -51,14 +60,15 @@ class Ran:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """One item, once, and what may be used for it. `repeat` names the random streams, with the setup's seed."""
+    """One question, once, and what may be used for it. `repeat` names the random streams, with the setup's seed."""
 
     setup: Setup
-    item: Item
+    item: Question
     backend: Backend
     repeat: int = 0
     kit: Kit = field(default_factory=Kit)
     budget: Budget | None = None
+    keep: Keep | None = None
 
     def stream(self, *names: int | str) -> SeedKey:
         """The key of a random stream of this item and repeat."""

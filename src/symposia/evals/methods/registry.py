@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
-from typing import Generic, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -54,12 +54,16 @@ class ChosenSampling(Value, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Factory(Generic[O]):
-    """The options a method takes, as a type, and the method with them. `alone` is the option that needs no key."""
+class Factory:
+    """The options a method takes, as a type, and the method with the options a text gives."""
 
-    options: type[O]
-    make: Callable[[O], Method]
-    alone: str = ""
+    options: type[Value]
+    make: Callable[[str, str], Method]
+
+
+def _factory(options: type[O], make: Callable[[O], Method], alone: str = "") -> Factory:
+    """A factory that reads options strictly; `alone` is the option that needs no key."""
+    return Factory(options, lambda name, text: make(_read(options, name, text, alone)))
 
 
 def _sampled(options: Sampling) -> Method:
@@ -79,17 +83,15 @@ def _much(much: Much) -> Much:
     return much
 
 
-PROTOCOLS: Mapping[
-    str, Factory[NoOptions] | Factory[Sampling] | Factory[ChosenSampling] | Factory[DebateOptions]
-] = MappingProxyType(
+PROTOCOLS: Mapping[str, Factory] = MappingProxyType(
     {
-        "single": Factory(NoOptions, lambda _: Single()),
-        "single_tools": Factory(NoOptions, lambda _: Single(tools=True)),
-        "self_consistency": Factory(Sampling, _sampled, alone="n"),
-        "universal_self_consistency": Factory(ChosenSampling, _universal, alone="n"),
-        "parallel_consensus": Factory(DebateOptions, Debated),
-        "tool_grounded": Factory(DebateOptions, lambda options: Debated(options, tools=True)),
-        "classic": Factory(DebateOptions, Classic),
+        "single": _factory(NoOptions, lambda _: Single()),
+        "single_tools": _factory(NoOptions, lambda _: Single(tools=True)),
+        "self_consistency": _factory(Sampling, _sampled, alone="n"),
+        "universal_self_consistency": _factory(ChosenSampling, _universal, alone="n"),
+        "parallel_consensus": _factory(DebateOptions, Debated),
+        "tool_grounded": _factory(DebateOptions, lambda options: Debated(options, tools=True)),
+        "classic": _factory(DebateOptions, Classic),
     }
 )
 
@@ -103,26 +105,25 @@ def method(written: str) -> Method:
     name = ALIASES.get(name, name)
     if name not in PROTOCOLS:
         raise UnknownName("method", written, (*PROTOCOLS, *ALIASES, "pkg.mod:factory"))
-    return _made(PROTOCOLS[name], name, options)
+    return PROTOCOLS[name].make(name, options)
 
 
-def _made(factory: Factory[O], name: str, options: str) -> Method:
-    fields = factory.options.__struct_fields__
+def _read(kind: type[O], name: str, text: str, alone: str) -> O:
+    fields = kind.__struct_fields__
     given: dict[str, str] = {}
-    for part in filter(None, options.split(",")):
+    for part in filter(None, text.split(",")):
         key, equals, value = part.partition("=")
-        if not equals and factory.alone:
-            key, value = factory.alone, part
+        if not equals and alone:
+            key, value = alone, part
         if key not in fields:
             raise UnknownName(f"option of {name}", key, fields)
         given[key] = value
     try:
-        read = msgspec.convert(given, factory.options, strict=False)
+        return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidInput(
-            f"{name}:{options}: {error}; its options are {', '.join(fields) or 'none'}"
+            f"{name}:{text}: {error}; its options are {', '.join(fields) or 'none'}"
         ) from error
-    return factory.make(read)
 
 
 def _by_path(path: str) -> Method:

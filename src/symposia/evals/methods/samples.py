@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import dataclasses
 from dataclasses import dataclass
+from typing import get_args
 
-import msgspec
+from msgspec.structs import replace
 
-from symposia.core.errors import SymposiaError, TurnFailed
+from symposia.core.errors import ModelCause, SymposiaError, TurnFailed
 from symposia.core.message import Message, said
 from symposia.core.profile import Participant
 from symposia.core.transcript import Transcript
 from symposia.core.usage import NOTHING, Usage
+from symposia.core.value import Value
 from symposia.talk.boundary import cause_of, misconfigured
 from symposia.talk.converse import converse
 from symposia.talk.debate.extract import Extracted, extract
 from symposia.talk.debate.keys import answer_key
-from symposia.talk.protocols import Once
+from symposia.talk.protocols import Step, Stop, Turn
 from symposia.talk.rules import Rules
 
+from .meter import Meter
 from .method import Bench
 from .prompts import prompt
 
 EXPERT = "expert"
-FAILED = Usage(calls=1, attempts=1)
-"""A call that left nothing: what it used, nobody said."""
+_MODELS_OWN: frozenset[str] = frozenset(get_args(ModelCause))
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A reply to the question alone. `cause` says why it has no answer; `failed` that no reply came at all.
+    """A reply to the question alone. `cause` says why it has no answer; `failed` that it is not for what the model did.
 
     `key` is None where the answer is not of the kind asked for.
     """
@@ -69,43 +71,62 @@ class Samples:
 
 async def draw(bench: Bench, number: int, *, tools: bool) -> Sample:
     """Sample `number` of the item's stream. Raises what no other sample could escape."""
-    expert = _expert(bench)
+    meter = Meter(primed=number > 0)
     rules = Rules(seed_key=bench.stream("sample", number), on_empty="keep", conversation=bench.item.id)
     try:
         ended = await converse(
-            Once(speaker=EXPERT),
-            [expert],
+            _Answering(_turn(bench, tools=tools)),
+            [_expert(bench, tools=tools)],
             bench.backend,
             transcript=Transcript((said("user", bench.item.asked),)),
+            emit=meter,
             rules=rules,
             kit=bench.kit,
         )
     except SymposiaError as error:
         if misconfigured(error.__cause__ if isinstance(error, TurnFailed) and error.__cause__ else error):
             raise
-        return Sample(cause=cause_of(error), failed=True, usage=FAILED, unpriced=1)
-    return _read(bench, ended.transcript.messages[1:])
+        cause = cause_of(error)
+        return _metered(Sample(cause=cause, failed=cause not in _MODELS_OWN), meter)
+    return _metered(_read(bench, ended.transcript.messages[-1]), meter)
 
 
-def _expert(bench: Bench) -> Participant:
+class _Answering(Value, frozen=True):
+    """One turn, with whatever calls belong to it."""
+
+    turn: Turn
+
+    def next(self, transcript: Transcript) -> Step:
+        """The turn, once."""
+        return Stop("answered") if len(transcript) > 1 else (self.turn,)
+
+
+def _turn(bench: Bench, *, tools: bool) -> Turn:
+    if not tools:
+        return Turn(speaker=EXPERT)
+    closing = prompt(bench.setup.prompts, "closing")
+    return Turn(speaker=EXPERT, tool_rounds=bench.setup.tool_budget, closing=closing)
+
+
+def _expert(bench: Bench, *, tools: bool) -> Participant:
     profile = bench.setup.profile
     system = prompt(bench.setup.prompts, "single")
     if profile.system:
         system += f"\n\n{profile.system}"
-    return Participant(name=EXPERT, profile=msgspec.structs.replace(profile, system=system))
+    return Participant(
+        name=EXPERT, profile=replace(profile, system=system, tools=bench.setup.tools if tools else ())
+    )
 
 
-def _read(bench: Bench, messages: Sequence[Message]) -> Sample:
-    """The answer in the last message; the usage of all."""
-    made = [m.provenance for m in messages if m.provenance is not None]
-    extracted = extract(messages[-1])
+def _read(bench: Bench, message: Message) -> Sample:
+    """The answer in a reply."""
+    extracted = extract(message)
     cause = extracted.cause or ""
-    return Sample(
-        text=messages[-1].text,
-        extracted=extracted,
-        key=None if cause else answer_key(extracted.text, bench.item.kind, bench.item.options),
-        cause=cause,
-        usage=sum((one.usage for one in made), NOTHING),
-        unpriced=sum(one.usage.cost_usd is None for one in made),
-        requests=tuple(one.request for one in made),
+    key = None if cause else answer_key(extracted.text, bench.item.kind, bench.item.options)
+    return Sample(text=message.text, extracted=extracted, key=key, cause=cause)
+
+
+def _metered(sample: Sample, meter: Meter) -> Sample:
+    return dataclasses.replace(
+        sample, usage=meter.usage, unpriced=meter.unpriced, requests=tuple(meter.requests)
     )

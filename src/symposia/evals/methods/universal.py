@@ -44,8 +44,8 @@ class UniversalSelfConsistency:
         tried = msgspec.structs.replace(
             tried,
             answer=tried.answer if picked is None or picked.extracted is None else picked.extracted.text,
-            usage=tried.usage + chosen.usage,
-            unpriced=tried.unpriced + (chosen.usage.cost_usd is None),
+            usage=tried.usage + chosen.meter.usage,
+            unpriced=tried.unpriced + chosen.meter.unpriced,
             notes=(f"voted: {chosen.why}",) if picked is None else (),
         )
-        return Ran(tried, (*result.requests, *chosen.requests))
+        return Ran(tried, (*result.requests, *chosen.meter.requests))
