@@ -20,11 +20,21 @@ from symposia.core.errors import InvalidInput
 from symposia.core.events import TurnLost
 from symposia.core.files import write_atomic
 from symposia.core.request import Backend
+from symposia.core.transcript import Transcript
 from symposia.core.value import decode
 from symposia.talk import portal
+from symposia.talk.debate import read_answer
 from symposia.talk.debate.events import SeatAbstained, Tell, Told
 from symposia.talk.debate.hold import Held, hold, nobody, prepared
-from symposia.talk.debate.stored import ANSWER, DEBATE, EVENTS, TRANSCRIPT, StoredDebate, load_debate
+from symposia.talk.debate.stored import (
+    ANSWER,
+    DEBATE,
+    EVENTS,
+    TRANSCRIPT,
+    StoredDebate,
+    load_debate,
+    load_transcript,
+)
 from symposia.talk.rules import Kit
 from symposia.talk.tools import ToolBox
 
@@ -46,7 +56,8 @@ def sit(asked: DebateOptions, world: World) -> int:
         return _show(sitting.result, done, asked, world)
     known = _known(asked.out, stored)
     if known is not None and (known.baselines or not asked.baseline):
-        return _show(known, None, asked, world)
+        world.err.line(f"0 new calls; kept in {asked.out}", "dim")
+        return _show(known, _held(stored, load_transcript(asked.out)), asked, world)
     return sitting.keep(asked.out)
 
 
@@ -111,6 +122,11 @@ class _Sitting:
             err.line(f"{event.about.speaker}: {event.cause}: {event.message}", "yellow")
         elif isinstance(event, SeatAbstained):
             err.line(f"round {event.round}: {event.seat} abstains ({event.cause})", "yellow")
+
+
+def _held(stored: StoredDebate, transcript: Transcript) -> Held:
+    """A debate that was held before. How its captain was asked shows in what was said."""
+    return Held(stored.debate, transcript, read_answer(transcript, stored.debate))
 
 
 def _known(folder: Path, stored: StoredDebate) -> DebateReport | None:
