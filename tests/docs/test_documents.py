@@ -18,7 +18,7 @@ from symposia.interp.dose.values import Dose
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
-PAGES = ("README.md", "docs/tutorial.md", "docs/vectors.md")
+PAGES = ("README.md", "docs/tutorial.md", "docs/vectors.md", "docs/debate.md")
 FIGURE = "docs/a_causal_figure_in_ten_lines.md"
 DOCUMENTS = (*PAGES, FIGURE, "docs/looking_inside.md", "examples/README.md", "CONTRIBUTING.md")
 
