@@ -40,7 +40,9 @@ _HOME = {
     "Groups": "symposia.interp.groups",
     "activations": "symposia.facade",
     "answer_start": "symposia.core.positions",
+    "Scoring": "symposia.evals.scorecard.prepare",
     "calibrate": "symposia.facade",
+    "debate_eval": "symposia.facade",
     "evaluate": "symposia.facade",
     "fit": "symposia.facade",
     "load_direction": "symposia.facade",
@@ -74,6 +76,8 @@ if TYPE_CHECKING:
     from .facade import Conversation as Conversation
     from .facade import activations as activations
     from .facade import calibrate as calibrate
+    from .evals.scorecard.prepare import Scoring as Scoring
+    from .facade import debate_eval as debate_eval
     from .facade import evaluate as evaluate
     from .facade import fit as fit
     from .facade import keeping as keeping

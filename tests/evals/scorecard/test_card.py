@@ -4,7 +4,7 @@ import json
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -44,6 +44,7 @@ def results(draw, repeats=1):
     ]
 
 
+@settings(max_examples=15, deadline=None)
 @given(results())
 def test_a_method_against_itself_shows_nothing(trials):
     """The same results under two names: nothing fixed, nothing broken, p = 1, an interval of 0, nothing shown."""
@@ -56,6 +57,7 @@ def test_a_method_against_itself_shows_nothing(trials):
             assert (found.interval.low, found.interval.high, found.wording) == (0.0, 0.0, "not shown")
 
 
+@settings(max_examples=15, deadline=None)
 @given(results())
 def test_swapping_sides_swaps_fixed_and_broken(trials):
     """The comparison the other way round: fixed and broken change places, p stays, the difference changes sign."""
@@ -68,6 +70,7 @@ def test_swapping_sides_swaps_fixed_and_broken(trials):
             assert here.difference == pytest.approx(-there.difference)
 
 
+@settings(max_examples=15, deadline=None)
 @given(results())
 def test_failures_are_no_results_and_in_the_second_line_wrong(trials):
     """Graded pairs are those where both have an answer; strict ones are all, with failures as wrong."""
@@ -85,6 +88,7 @@ def test_failures_are_no_results_and_in_the_second_line_wrong(trials):
     assert row.graded.right == row.strict.right == sum(t.right for t in a.values())
 
 
+@settings(max_examples=15, deadline=None)
 @given(results(), st.randoms())
 def test_the_order_of_trials_changes_nothing(trials, random):
     """The same trials in any order: the same bytes."""
@@ -93,6 +97,7 @@ def test_the_order_of_trials_changes_nothing(trials, random):
     assert as_json(card_of(trials, ("a", "b"))) == as_json(card_of(shuffled, ("a", "b")))
 
 
+@settings(max_examples=15, deadline=None)
 @given(results(repeats=3))
 def test_repeats_are_means_of_items(trials):
     """With repeats an item counts once, by its mean; the test is the sign-flip test, the interval over items."""
