@@ -118,6 +118,12 @@ def _profile(
     path = folder / seat.profile
     if not path.is_file():
         raise tree.error((*place, "profile"), f"there is no file {seat.profile!r} in {folder}")
+    form = read_profile(path, vectors)
+    return replace(form, model=seat.model or form.model, sampling=seat.sampling or form.sampling)
+
+
+def read_profile(path: Path, vectors: dict[str, SteeringVector]) -> ProfileForm:
+    """A profile as a file of its own; the vectors it names by file go into `vectors`."""
     own = _tree(path)
     form = convert(own, ProfileForm)
     if form.interventions:
@@ -128,7 +134,7 @@ def _profile(
             for index, one in enumerate(form.interventions)
         ]
         form = replace(form, interventions=tuple(named))
-    return replace(form, model=seat.model or form.model, sampling=seat.sampling or form.sampling)
+    return form
 
 
 def _vector(

@@ -14,6 +14,7 @@ from symposia.cli.table import Table
 from symposia.cli.world import World
 from symposia.core.files import write_atomic
 from symposia.core.value import content_digest, short
+from symposia.evals.kept import Keeping
 from symposia.evals.scorecard.card import Scorecard
 from symposia.evals.scorecard.plan import Plan
 from symposia.evals.scorecard.score import Scored, score
@@ -40,16 +41,25 @@ def evaluation(asked: EvalOptions, world: World) -> int:
             "temperature 0: every sample of an item is the same, so a vote of them says no more", "yellow"
         )
     kit = Kit(clock=world.clock, prices=prices_of(asked.prices), tools=tools)
-    progress = _Progress(plan, world)
+    progress, keeping = _Progress(plan, world), Keeping()
     with Journal.unkept() if asked.out is None else Journal.open(asked.out) as journal:
         if len(journal):
             world.err.line(
                 f"{asked.out} holds {len(journal)} replies already; none is asked for again", "dim"
             )
         scored = portal.call(
-            score(plan, backend, journal, kit=kit, concurrency=asked.concurrency, tell=progress.tell)
+            score(
+                plan,
+                backend,
+                journal,
+                kit=kit,
+                concurrency=asked.concurrency,
+                tell=progress.tell,
+                keep=keeping,
+            )
         )
     if asked.out is not None:
+        keeping.write(asked.out)
         _write(scored, asked.out, world)
     _show(scored, asked, world)
     return _code(scored.card, world)

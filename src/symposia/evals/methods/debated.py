@@ -102,6 +102,9 @@ async def held_on(bench: Bench, debate: Debate) -> tuple[Held, Meter] | Ran:
             answer=None, cause=cause_of(error), failed=True, usage=meter.usage, unpriced=meter.unpriced
         )
         return Ran(tried, tuple(meter.requests))
+    if bench.keep is not None:
+        name = bench.item.id if bench.repeat == 0 else f"{bench.item.id}:{bench.repeat}"
+        bench.keep(name, held.debate, rules, held.transcript)
     return held, meter
 
 

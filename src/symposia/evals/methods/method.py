@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from symposia.core.profile import Profile
 from symposia.core.request import Backend
 from symposia.core.toolspec import ToolSpec
+from symposia.core.transcript import Transcript
 from symposia.core.usage import Usage
 from symposia.core.value import Count, Value
 from symposia.evals.scorecard.trial import Tried
 from symposia.evals.tasks.item import Question
 from symposia.talk.debate.protocol import Debate
 from symposia.talk.debate.values import Size
-from symposia.talk.rules import Kit
+from symposia.talk.rules import Kit, Rules
 from symposia.talk.seeds import SeedKey
 
 if TYPE_CHECKING:
     from .samples import Samples
 
+Keep = Callable[[str, Debate, Rules, Transcript], None]
+"""Hears of every debate that ended: its name, how it was held, what was said."""
 Counting = Literal["fresh", "total"]
 """Which tokens a budget counts: those that no cache held, or all."""
 
@@ -64,6 +68,7 @@ class Bench:
     repeat: int = 0
     kit: Kit = field(default_factory=Kit)
     budget: Budget | None = None
+    keep: Keep | None = None
 
     def stream(self, *names: int | str) -> SeedKey:
         """The key of a random stream of this item and repeat."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -18,8 +18,8 @@ from symposia.core.value import Count, Value
 from symposia.evals.statistics.shapley import coalitions, shapley
 from symposia.talk.converse import converse
 from symposia.talk.debate import Debate, DebateAnswer, answer_key, read_answer
-from symposia.talk.debate.calls import answers_for
 from symposia.talk.debate.keys import group_key
+from symposia.talk.debate.setting import kit_for
 
 from .replaying import Held, fresh
 
@@ -84,14 +84,14 @@ async def _worth(held: Held, seats: frozenset[str], right: str | None, repeats: 
     before = read_answer(held.transcript, held.debate)
     found = 0
     for draw in range(repeats):
-        rules = held.rules if repeats == 1 else fresh(held.rules, draw)
+        rules = held.rules if repeats == 1 else fresh(held.rules, held.debate, draw)
         done = await converse(
             debate,
             debate.participants,
             Silenced(held.backend, frozenset(debate.team.names) - seats),
             transcript=held.transcript.up_to(1),
             rules=rules,
-            kit=replace(held.kit, answers={**held.kit.answers, **answers_for(debate)}),
+            kit=kit_for(debate, held.kit),
         )
         found += _is_right(read_answer(done.transcript, debate), before, right, debate)
     return found / repeats

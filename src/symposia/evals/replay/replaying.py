@@ -13,6 +13,7 @@ from symposia.evals.statistics.bootstrap import bootstrap
 from symposia.evals.statistics.interval import Interval
 from symposia.talk.converse import converse
 from symposia.talk.debate import Debate, DebateAnswer, read_answer
+from symposia.talk.debate.setting import kit_for
 from symposia.talk.rules import Kit, Rules
 
 from .changes import BeliefShift, SeatChange, belief_shifts, same_answer, seat_changes
@@ -85,7 +86,8 @@ async def go_on(held: Held, edits: Sequence[Edit], point: int, rules: Rules) -> 
     rounds = sorted({edit.round for edit in edits if isinstance(edit, Revise)})
     for first, until in zip([1, *rounds], [*rounds, None], strict=True):
         debate = revised(held.debate, edits, first)
-        kit = replace(held.kit, answers={**held.kit.answers, **edited_answers(debate, edits)})
+        kit = kit_for(debate, held.kit)
+        kit = replace(kit, answers={**kit.answers, **edited_answers(debate, edits)})
         protocol = Edited(debate, tuple(edits), until)
         done = await converse(
             protocol, debate.participants, held.backend, transcript=transcript, rules=rules, kit=kit
@@ -100,9 +102,14 @@ def last_debate(debate: Debate, edits: Sequence[Edit]) -> Debate:
     return revised(debate, edits, max(rounds, default=1))
 
 
-def fresh(rules: Rules, draw: int) -> Rules:
-    """The rules with random streams of their own, the same for every branch of one draw."""
-    return replace(rules, seed_key=(*rules.seed_key, "replay", draw))
+def greedy(debate: Debate) -> bool:
+    """Whether nothing is drawn: then every repeat is the same."""
+    return all(one.profile.sampling.temperature == 0 for one in debate.participants)
+
+
+def fresh(rules: Rules, debate: Debate, draw: int) -> Rules:
+    """The rules with random streams of their own, the same for every branch of a draw; as they are if all is greedy."""
+    return rules if greedy(debate) else replace(rules, seed_key=(*rules.seed_key, "replay", draw))
 
 
 async def _effect(held: Held, edits: tuple[Edit, ...], point: int, repeats: int, seed: int) -> Effect:
@@ -110,7 +117,7 @@ async def _effect(held: Held, edits: tuple[Edit, ...], point: int, repeats: int,
     ended = last_debate(held.debate, edits)
 
     async def changed(draw: int, made: tuple[Edit, ...], debate: Debate) -> bool:
-        transcript = await go_on(held, made, point, fresh(held.rules, draw))
+        transcript = await go_on(held, made, point, fresh(held.rules, held.debate, draw))
         return not same_answer(before, read_answer(transcript, debate), held.debate)
 
     draws = range(repeats)

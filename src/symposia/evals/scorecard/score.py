@@ -13,7 +13,7 @@ from symposia.backends import Journal, Journalled
 from symposia.core.errors import SymposiaError
 from symposia.core.request import Backend
 from symposia.core.value import Value
-from symposia.evals.methods.method import Bench, Budget, Method, Ran
+from symposia.evals.methods.method import Bench, Budget, Keep, Method, Ran
 from symposia.evals.methods.samples import Samples
 from symposia.evals.tasks.item import Item
 from symposia.talk.rules import Kit
@@ -66,12 +66,15 @@ async def score(
     kit: Kit | None = None,
     concurrency: int = 4,
     tell: Tell = untold,
+    keep: Keep | None = None,
 ) -> Scored:
     """Try every method on every item, `concurrency` items at a time; `tell` hears of every trial as it ends.
 
+    `keep` hears of every debate.
+
     Raises what no item could escape: a request that the backend refuses as it stands, a journal that cannot be written.
     """
-    running = _Running(plan, Journalled(backend, journal), journal, kit or Kit(), tell)
+    running = _Running(plan, Journalled(backend, journal), journal, kit or Kit(), tell, keep)
     gate = asyncio.Semaphore(concurrency)
 
     async def one(work: _One) -> None:
@@ -97,7 +100,10 @@ async def score(
 class _Running:
     """The trials and seconds so far; what a trial comes to is decided elsewhere."""
 
-    def __init__(self, plan: Plan, backend: Journalled, journal: Journal, kit: Kit, tell: Tell) -> None:
+    def __init__(
+        self, plan: Plan, backend: Journalled, journal: Journal, kit: Kit, tell: Tell, keep: Keep | None
+    ) -> None:
+        self._keep = keep
         self.plan, self.backend, self.trials = plan, backend, list[Trial]()
         self._journal, self._kit, self._tell = journal, kit, tell
         self._named, self._reference = plan.named, plan.reference
@@ -106,7 +112,12 @@ class _Running:
     async def item(self, work: _One) -> None:
         """All methods on one item, the one that sets the budget first."""
         bench = Bench(
-            setup=self.plan.setup, item=work.item, backend=self.backend, repeat=work.repeat, kit=self._kit
+            setup=self.plan.setup,
+            item=work.item,
+            backend=self.backend,
+            repeat=work.repeat,
+            kit=self._kit,
+            keep=self._keep,
         )
         samples = Samples(bench)
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from symposia.core.lines import Line, Segment, markup
@@ -23,6 +24,9 @@ from .values import CAPTAIN
 
 if TYPE_CHECKING:
     from .protocol import Debate
+
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_START, _CLOSING, _END = markup("["), markup('"}'), markup("]")
 
 
 def seat_lines(
@@ -112,17 +116,27 @@ def _entries(held: Round, *, reader: str) -> list[Segment]:
     ]
     if reader != CAPTAIN and held.direction is not None and held.direction[1].heard_by(reader):
         shown.append((*held.direction, "direction"))
-    segments = [markup("[")]
+    segments = [_START]
     for at, (index, message, kind) in enumerate(shown):
-        head = {"round": held.number, "author": message.author, "kind": kind, "content": ""}
-        opening = json.dumps(head, ensure_ascii=False, separators=(",", ":"))[:-2]
-        content = json.dumps(message.text, ensure_ascii=False)[1:-1]
+        content = _quoted(message.text)
         segments += [
-            markup(("," if at else "") + opening),
+            _opening(held.number, message.author, kind, follows=at > 0),
             Segment(text=content, phase="prompt", author=message.author, turn=index, origin=message.origin),
-            markup('"}'),
+            _CLOSING,
         ]
-    return [*segments, markup("]")]
+    return [*segments, _END]
+
+
+@lru_cache(maxsize=1024)
+def _opening(number: int, author: str, kind: str, *, follows: bool) -> Segment:
+    head = {"round": number, "author": author, "kind": kind, "content": ""}
+    return markup(("," if follows else "") + _JSON.encode(head)[:-2])
+
+
+@lru_cache(maxsize=1024)
+def _quoted(text: str) -> str:
+    """A text as it stands between the quotes; every seat but one, and the captain, are shown it in every round."""
+    return _JSON.encode(text)[1:-1]
 
 
 def _ruled(transcript: Transcript, held: Round) -> Iterator[Line]:

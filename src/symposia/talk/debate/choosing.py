@@ -105,7 +105,7 @@ def choose(held: Round, debate: Debate, *, by_vote: bool) -> Chosen:
         return Chosen(groups[0][0], Selection(method="unanimous"))
     if by_vote:
         return _vote(groups, ())
-    orders = orders_of(groups, debate, held.number)
+    orders = orders_of(held.candidates, debate, held.number)
     named: list[Said | None] = []
     for number, order in enumerate(orders):
         label = None

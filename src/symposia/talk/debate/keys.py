@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 
 from .values import Kind
 
@@ -44,7 +45,8 @@ def answer_key(text: str, kind: Kind = "auto", options: Sequence[str] = ()) -> s
             return _number_key(text) or _choice_key(text, options) or f"text:{folded(text)}"
 
 
-def group_key(text: str, kind: Kind = "auto", options: Sequence[str] = ()) -> str:
+@lru_cache(maxsize=4096)
+def group_key(text: str, kind: Kind = "auto", options: tuple[str, ...] = ()) -> str:
     """The key by which answers are grouped: that of the kind, or of the text where it does not fit."""
     return answer_key(text, kind, options) or f"text:{folded(text)}"
 

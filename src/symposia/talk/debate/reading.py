@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from symposia.core.message import Message, Scores, Signal
@@ -49,9 +50,14 @@ def mark_of(message: Message) -> Mark | None:
     """The message's mark, or None for one that no turn of a debate made."""
     for part in reversed(message.parts):
         if isinstance(part, Signal) and part.name in PURPOSES:
-            number, colon, order = part.note.partition(":")
-            return Mark(part.name, int(number), int(order) if colon else None)
+            return _read(part.name, part.note)
     return None
+
+
+@lru_cache(maxsize=1024)
+def _read(purpose: str, note: str) -> Mark:
+    number, colon, order = note.partition(":")
+    return Mark(purpose, int(number), int(order) if colon else None)
 
 
 def failure_of(message: Message) -> str | None:
@@ -129,6 +135,11 @@ class Round:
         for said in self.answers:
             found.setdefault(said.key, []).append(said)
         return list(found.values())
+
+    @property
+    def candidates(self) -> list[list[Said]]:
+        """The groups the captain chooses among: those of which it was shown a member."""
+        return [group for group in self.groups if any(said.message.heard_by(CAPTAIN) for said in group)]
 
 
 def rounds_of(transcript: Transcript, debate: Debate) -> list[Round]:

@@ -27,6 +27,7 @@ from .reading import (
     RULING,
     SELECT,
     Round,
+    Said,
     attempts_at_choice,
     attempts_at_ruling,
     mark,
@@ -183,8 +184,7 @@ def _choice(
 ) -> tuple[Turn, ...] | End:
     """The captain's choice in every order, then its repairs; or the end."""
     current = rounds[-1]
-    groups = current.groups
-    if len(groups) == 1 or debate.select == "vote" or reason in UNDECIDED:
+    if len(current.candidates) < 2 or debate.select == "vote" or reason in UNDECIDED:
         return End(reason, by_vote=True)
     turns = _selections(debate, transcript, rounds)
     begun = bool(current.choices)
@@ -201,21 +201,29 @@ def _selections(debate: Debate, transcript: Transcript, rounds: Sequence[Round])
     before = captain_lines(transcript, rounds, debate, ruled=True)
     begun = _begun((one.message for one in current.choices), transcript)
     repairs = [one.message for one in current.repairs if one.order is not None]
-    for number, order in enumerate(choosing.orders_of(current.groups, debate, current.number)):
+    for number, order in enumerate(choosing.orders_of(current.candidates, debate, current.number)):
         allowed = choosing.labels(len(order))
-        cue = prompt(debate.prompts, "choose").replace("{labels}", ", ".join(allowed))
-        lines = with_cue(before, cue.replace("{candidates}", choosing.candidates_json(order, debate.shows)))
+        turn = selection(debate, before, order, mark(SELECT, current.number, number), begun)
         tries = list(attempts_at_choice(current, number))
         if not tries:
-            turn = _captain(begun, lines, mark(SELECT, current.number, number))
-            asked.append(_choosing(turn, debate, allowed))
+            asked.append(turn)
         elif len(tries) == 1 and choosing.repairable(tries[0], allowed):
             read = read_choice(calls_of(tries[0].message), allowed)
             why = read.why if isinstance(read, Invalid) else ""
-            lines = repair_lines(lines, transcript, tries[0], why)
+            lines = repair_lines(turn.view or (), transcript, tries[0], why)
             turn = _captain(_begun(repairs, transcript), lines, mark(REPAIR, current.number, number))
             again.append(_choosing(turn, debate, allowed))
     return tuple(asked or again)
+
+
+def selection(
+    debate: Debate, before: Sequence[Line], order: Sequence[Sequence[Said]], marked: Signal, as_of: int
+) -> Turn:
+    """The captain's choice among candidates shown in one order, after the lines it has seen."""
+    allowed = choosing.labels(len(order))
+    cue = prompt(debate.prompts, "choose").replace("{labels}", ", ".join(allowed))
+    lines = with_cue(before, cue.replace("{candidates}", choosing.candidates_json(order, debate.shows)))
+    return _choosing(_captain(as_of, lines, marked), debate, allowed)
 
 
 def _captain(as_of: int, lines: tuple[Line, ...], marked: Signal) -> Turn:
