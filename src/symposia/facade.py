@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from symposia.backends import Journal
 from symposia.backends.endpoints import Builder, Endpoints
 from symposia.backends.hosts import Hosts
 from symposia.core.capture import ActivationRef
@@ -30,9 +29,6 @@ from symposia.talk.scenario import Scenario
 
 if TYPE_CHECKING:
     from symposia.engine import Engines
-    from symposia.evals.scorecard.card import Scorecard
-    from symposia.evals.scorecard.prepare import Scoring
-    from symposia.evals.tasks.item import Item
     from symposia.interp.acts.answer import Activations
     from symposia.interp.acts.store import ActivationStore
     from symposia.interp.contrast import ContrastPair
@@ -44,7 +40,6 @@ if TYPE_CHECKING:
     from symposia.interp.metric import Model
     from symposia.interp.prompts import Prompt
     from symposia.interp.vector import Reading, SteeringVector
-    from symposia.talk.tools import Tool
 
 Pool = Literal["mean", "last", "max", "each"]
 _lock = threading.Lock()
@@ -369,40 +364,3 @@ def activations_in(folder: Path) -> Path:
     """The folder itself, or that of a run's activations."""
     inside = folder / "activations"
     return inside if (inside / "format.json").exists() else folder
-
-
-def debate_eval(
-    tasks: Sequence[str] | Mapping[str, Sequence[Item]],
-    *,
-    model: str = "symposia:tiny",
-    scoring: Scoring | None = None,
-    tools: Sequence[Tool] = (),
-    out: str | Path | None = None,
-    backend: Backend | None = None,
-) -> Scorecard:
-    """Debate beside baselines of equal calls and equal tokens, on questions with one right answer.
-
-    `tasks` names sets that ship (`["arithmetic", "ordering"]`), or gives items by task. With a folder `out`, everything
-    asked of a model is kept in its journal, and the same call goes on where it was stopped. Raises `InvalidInput` and
-    `UnsupportedRequest` for what cannot be scored, before any call.
-    """
-    from symposia.evals.scorecard.prepare import Scoring, plan_for, tasks_named
-    from symposia.evals.scorecard.score import score
-    from symposia.talk.rules import Kit
-    from symposia.talk.tools import ToolBox
-
-    box = ToolBox(*tools)
-    items = (
-        {name: tuple(given) for name, given in tasks.items()}
-        if isinstance(tasks, Mapping)
-        else tasks_named(tasks)
-    )
-    to_ask = backend or default_backend()
-
-    async def scored(journal: Journal) -> Scorecard:
-        address = model if backend is not None else canonical(model)
-        plan = await plan_for(items, address, scoring or Scoring(), to_ask, tools=box.specs)
-        return (await score(plan, to_ask, journal, kit=Kit(tools=box))).card
-
-    with Journal.unkept() if out is None else Journal.open(out) as journal:
-        return portal.call(scored(journal))
