@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import aclosing
 from pathlib import Path
 
-from symposia.backends import Journal
+from symposia.backends import Endpoints, Journal
 from symposia.cli.debate.assemble import prices_of
 from symposia.cli.debate.report import THEIRS
 from symposia.cli.endpoints import backend_for_addresses
@@ -47,22 +48,20 @@ def evaluation(asked: EvalOptions, world: World) -> int:
             world.err.line(
                 f"{asked.out} holds {len(journal)} replies already; none is asked for again", "dim"
             )
-        scored = portal.call(
-            score(
-                plan,
-                backend,
-                journal,
-                kit=kit,
-                concurrency=asked.concurrency,
-                tell=progress.tell,
-                keep=keeping,
-            )
-        )
+        scored = portal.call(_scored(plan, backend, journal, kit, asked, progress))
     if asked.out is not None:
         keeping.write(asked.out)
         _write(scored, asked.out, world)
     _show(scored, asked, world)
     return _code(scored.card, world)
+
+
+async def _scored(
+    plan: Plan, backend: Endpoints, journal: Journal, kit: Kit, asked: EvalOptions, progress: _Progress
+) -> Scored:
+    """The run; connections are closed after it."""
+    async with aclosing(backend):
+        return await score(plan, backend, journal, kit=kit, concurrency=asked.concurrency, tell=progress.tell)
 
 
 class _Progress:
