@@ -39,6 +39,7 @@ REFLECTION = {
 
 PARAMETER_EXCEPTIONS = {
     "talk/view.py:view": "the signature of the specification, in the order a reader meets the concepts",
+    "talk/conversation.py:from_models": "the keywords of the specification: who speaks, of what, with what",
     "engine/engine.py:load": "the keywords of the specification: what to load, then how to run it",
     "engine/runner/inside.py:paged_attention": "the signature transformers calls an attention function with",
 }

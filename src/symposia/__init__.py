@@ -33,6 +33,13 @@ _HOME = {
     "Sampling": "symposia.core.profile",
     "Scenario": "symposia.talk.scenario",
     "Scripted": "symposia.backends",
+    "Kit": "symposia.talk.rules",
+    "McpTools": "symposia.talk.mcp",
+    "Tool": "symposia.talk.tools",
+    "ToolBox": "symposia.talk.tools",
+    "calculator": "symposia.talk.calculator",
+    "python_tool": "symposia.talk.python_tool",
+    "tool": "symposia.talk.tools",
     "Design": "symposia.interp.dose.values",
     "Push": "symposia.interp.dose.values",
     "ActivationQuery": "symposia.interp.acts.query",
@@ -83,7 +90,14 @@ if TYPE_CHECKING:
     from .interp.dose.values import Design as Design
     from .interp.dose.values import Push as Push
     from .interp.groups import Groups as Groups
+    from .talk.calculator import calculator as calculator
+    from .talk.mcp import McpTools as McpTools
+    from .talk.python_tool import python_tool as python_tool
+    from .talk.rules import Kit as Kit
     from .talk.scenario import Scenario as Scenario
+    from .talk.tools import Tool as Tool
+    from .talk.tools import ToolBox as ToolBox
+    from .talk.tools import tool as tool
 
 
 def __getattr__(name: str) -> Any:

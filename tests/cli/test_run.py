@@ -137,7 +137,6 @@ def test_resume_names_what_differs(here: Here, tmp_path: Path, counting: Callabl
         ([TWO, "--set", "endpoints.script.replies.alice=[]"], 2, "0 scripted replies"),
         ([TWO, "--set", "endpoints.script.faults=[{cause: connection, turn: 2}]"], 3, "connection"),
         ([TWO, "--set", "endpoints.script.faults=[{cause: empty_reply, turn: 2}]"], 1, "empty_reply"),
-        (["examples/steered_remote.yaml", "--set", "participants.alice.interventions=[]"], 2, "hosted"),
     ],
 )
 def test_exit_codes(symposia: Process, tmp_path: Path, arguments: list[str], code: int, words: str) -> None:

@@ -57,7 +57,9 @@ def dialogues(draw: st.DrawFn) -> tuple[Line, ...]:
 
 def trail(draw: st.DrawFn, text: object, ids: list[str]) -> list[Line]:
     assert callable(text)
-    beside = (Segment(text=text(), phase="answer", author="ann"),) if draw(st.booleans()) else ()
+    silent = Segment(text="", phase="answer", author="ann", turn=7)
+    said = Segment(text=text(), phase="answer", author="ann", turn=7)
+    beside = draw(st.sampled_from(((), (silent,), (said,))))
     calls = tuple(ToolCall(id=i, name="f", arguments={"x": text()}) for i in ids)
     results = [
         Line(
@@ -241,6 +243,21 @@ def test_a_call_without_text_keeps_its_author() -> None:
         Line(role="assistant", kind="trail", segments=(), calls=(ToolCall(id="c", name="f"),)),
     )
     assert conform(lines, LineRules(tool_lines="as_user"))[1].segments[0].author == "ann"
+
+
+def test_calls_keep_their_turn_however_they_are_shown() -> None:
+    """Alone, split, joined to what was said before, or as text: the turn they were made in stands beside them."""
+    calls = tuple(ToolCall(id=i, name="f") for i in ("a", "b"))
+    silent = Segment(text="", phase="answer", author="ann", turn=7)
+    call = Line(role="assistant", kind="trail", segments=(silent,), calls=calls)
+    lines = (spoken("bob", "hi"), spoken("ann", "hello", role="assistant"), call)
+    split = conform(lines, LineRules(calls_per_line=1))
+    assert [line.segments[0].turn for line in split if line.calls] == [7, 7]
+    (_, joined) = conform(lines, LineRules(alternate=True))
+    assert (joined.text, joined.segments[-1].turn, joined.calls) == ("hello", 7, calls)
+    shown = conform(lines, LineRules(tool_lines="as_user"))[-1]
+    assert {(s.turn, s.phase) for s in shown.segments} == {(7, "tool")}
+    assert shown.text.startswith("<tool_call>")
 
 
 def test_equal_lines_are_not_confused() -> None:

@@ -53,6 +53,26 @@ CALLS = {
     "phi4-mini": rf'<\|tool_call\|>\[\{{"name": "visit.place", "arguments": {ARGUMENTS}\}}\]<\|/tool_call\|>',
 }
 THINKING = ("qwen3", "r1", "gpt-oss")
+NAMED = ("qwen3-coder", "llama3.2-list", "gemma3-code")  # each argument by its name
+REPORT = {
+    "type": "object",
+    "properties": {
+        "who": {"type": "string", "minLength": 1, "maxLength": 9},
+        "sure": {"type": "boolean"},
+        "kind": {"enum": ["a b", "c"]},
+        "of": {"type": "array", "items": {"type": "string", "maxLength": 3}, "maxItems": 2},
+        "share": {"$ref": "#/$defs/Share"},
+        "why": {"anyOf": [{"type": "string", "maxLength": 4}, {"type": "null"}]},
+    },
+    "required": ["who", "sure", "kind"],
+    "additionalProperties": False,
+    "$defs": {"Share": {"type": "integer", "minimum": 0, "maximum": 9}},
+}
+TOOLS = (
+    VISIT,
+    ToolSpec(name="report", description="", parameters=REPORT),
+    ToolSpec(name="wait", description="", parameters={"type": "object", "additionalProperties": False}),
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +84,9 @@ def tiny():
 def noisy(template: str, **options: object) -> Engine:
     """An engine that says anything at all, with more logits than its tokenizer has tokens."""
     tokenizer = chat_tokenizer(template)
-    model = family("llama").model(vocab_size=len(tokenizer) + 45, eos_token_id=tokenizer.eos_token_id)
+    model = family("llama").model(
+        vocab_size=len(tokenizer) + 45, eos_token_id=tokenizer.eos_token_id, max_position_embeddings=2048
+    )
     return Engine.adopt(model, tokenizer, template, options=EngineOptions(kv_bytes=1 << 24, **options))
 
 
@@ -78,6 +100,49 @@ def test_a_forced_call_is_one_call_in_the_models_own_syntax(template):
             assert found, done.text
             jsonschema.validate(json.loads(found[1]), PLACE)
             assert done.token_ids[-1] in engine._model.ends
+
+
+@pytest.mark.parametrize("template", [*CALLS, *NAMED])
+def test_a_forced_call_is_read_back_in_every_syntax(template):
+    """Second implementation: the parser of conversations finds one call, whose arguments the schema accepts."""
+    with noisy(template) as engine:
+        asks = [request(engine, sampling=HOT, force=tool, seed=seed) for tool in TOOLS for seed in range(6)]
+        for ask, done in zip(asks, answers(engine, asks), strict=True):
+            assert done.finish_reason == "tool_calls", done.text
+            (call,) = parse(done.text, done.syntax, tools=(ask.force,))
+            assert isinstance(call, ToolCall)
+            assert (call.name, call.error) == (ask.force.name, "")
+            jsonschema.validate(call.arguments, ask.force.parameters)
+
+
+@pytest.mark.parametrize(
+    ("template", "name", "parameters", "says"),
+    [
+        ("llama3.2-list", "go-there", {}, "go-there"),
+        ("gemma3-code", "go", {"properties": {"how far": {"type": "integer"}}}, "how far"),
+        ("qwen3-coder", "go", {"properties": {"to": {"type": "string", "pattern": "^[a-z]+$"}}}, "pattern"),
+        ("qwen3-coder", "go", {"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, "anyOf"),
+        ("qwen3-coder", "go", {"properties": {"to": {"enum": ["</parameter>"]}}}, "values of 'to'"),
+    ],
+)
+def test_a_call_that_its_syntax_cannot_say_is_refused(template, name, parameters, says):
+    """With what cannot be said and a way out, before the first token."""
+    tool = ToolSpec(name=name, description="", parameters={"type": "object", **parameters})
+    with noisy(template) as engine, pytest.raises(UnsupportedRequest, match=says):
+        answer(engine, request(engine, sampling=HOT, force=tool))
+
+
+@pytest.mark.parametrize("template", ["qwen2.5", "qwen3-coder", "mistral-nemo", "mistral-small", "phi4-mini"])
+def test_where_no_call_may_come_none_can_begin(template):
+    """`tool_choice="none"`: the token that begins a call is impossible, though the prompt is the same."""
+    with noisy(template) as engine:
+        (begins,) = engine.template.call_tokens
+        sampling = msgspec.structs.replace(HOT, max_tokens=20, logit_bias=((begins, 60.0),))
+        ask = request(engine, sampling=sampling, tools=(VISIT,))
+        free, none = answers(engine, [ask, msgspec.structs.replace(ask, tool_choice="none")])
+    assert begins in free.token_ids
+    assert begins not in none.token_ids
+    assert free.prompt_token_ids == none.prompt_token_ids
 
 
 @pytest.mark.parametrize("template", [*CALLS, *THINKING])
@@ -110,6 +175,8 @@ def test_thinking_comes_first_and_the_call_after_it(template):
         assert done.text.count(engine.template.facts.marks.think[1]) <= 1
         assert re.search(ARGUMENTS, done.text)
         assert done.finish_reason == "tool_calls"
+        *_, call = parse(done.text, done.syntax, opens_thinking=done.opens_thinking)
+        assert (call.name, call.error) == (VISIT.name, "")
 
 
 def test_thinking_off_leaves_only_the_shape():

@@ -31,10 +31,13 @@ from tests.engine.templates.lines import (
 TABLE = {
     "qwen2.5": ("head", "keep", True, "hermes", "many", "kept", "raw", False, False),
     "qwen3": ("head", "keep", True, "hermes", "many", "kept", "raw", False, False),
+    "qwen3-coder": ("head", "keep", True, "qwen_xml", "many", "kept", "raw", False, False),
     "gemma2": ("rejected", "rejected", False, "prompted", "none", None, "lost", False, True),
     "gemma3": ("first_user", "rejected", False, "prompted", "none", None, "lost", False, True),
+    "gemma3-code": ("first_user", "keep", True, "gemma_code", "many", "kept", "raw", False, True),
     "llama3.1": ("head", "keep", True, "llama_json", "one", "dropped", "escaped", False, True),
     "llama3.2": ("head", "keep", True, "llama_json", "one", "dropped", "escaped", True, True),
+    "llama3.2-list": ("head", "keep", True, "llama_list", "many", "dropped", "escaped", False, True),
     "mistral-nemo": ("last_user", "rejected", False, "mistral", "many", "dropped", "raw", False, False),
     "mistral-small": ("head", "rejected", False, "mistral_args", "many", "dropped", "raw", True, False),
     "phi3.5": ("head", "keep", True, "prompted", "none", None, "lost", False, False),
@@ -185,6 +188,25 @@ def test_a_conversation_with_everything_in_it_is_shown_whole(name):
     assert "adds two numbers" in rendered.text
 
 
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_calls_without_text_have_an_author_and_a_turn(name):
+    """Every token of a call is the speaker's, of the turn it was made in, also where a line is split for it."""
+    lines = (
+        user("add", 0),
+        calling({"a": 1}, {"b": "two"}, turn=1),
+        result("three", 0, 2),
+        result("x", 1, 2),
+    )
+    rendered = render(name, *lines, turn=3, tools=(ADD,))
+    calls = [s for s in rendered.spans if s.role == "assistant" and s.phase == "tool"]
+    assert {(s.author, s.turn) for s in calls} == {("al", 1)}
+    assert sum(map(len, calls)) > 10
+    chat = template(name)
+    said = chat._codec.decoded(tuple(i for s in calls for i in rendered.token_ids[s.start : s.stop]))
+    assert "add" in said
+    assert "two" in said
+
+
 def test_dates_come_from_the_request_alone():
     """`strftime_now` reads request.date, or 2025-01-01; nothing reads the clock."""
     assert "01 Jan 2025" in render("llama3.2", user("hi")).text
@@ -257,7 +279,7 @@ def test_call_arguments_stand_as_json_or_the_request_is_refused():
         start = text.index('{"a": 1')
         assert json.JSONDecoder().raw_decode(text[start:])[0] == odd
     source = chat_tokenizer("qwen2.5").chat_template.replace(
-        "call.function.arguments | tojson", "(call.function.arguments.items() | list)[:1] | string"
+        "call.function.arguments | tojson", "dict((call.function.arguments.items() | list)[:1]) | tojson"
     )
     with pytest.raises(TemplateError, match="call 0"):
         custom(source).render(request(user("add"), calling(odd), result("3"), tools=(ADD,)))

@@ -26,7 +26,10 @@ def follow(name: str, text: str, **more: object) -> list[tuple[str, str]]:
     return runs
 
 
-@pytest.mark.parametrize("name", NATIVE)
+SPELLED = ("gemma3-code",)  # delimiters of several ordinary tokens: seen when their last one comes
+
+
+@pytest.mark.parametrize("name", [name for name in NATIVE if name not in SPELLED])
 def test_a_reply_with_calls_has_the_phases_history_gives_it(name):
     """Delimiters are markup, the call's text is tool, text beside it is answer; the end of the turn is markup."""
     beside = "" if template(name).facts.call_text == "dropped" or name == "gpt-oss" else "Let me see."
@@ -128,6 +131,9 @@ def test_call_delimiters_count_only_when_tools_were_offered():
     runs = follow("gemma2", "I call\n<tool_call>\n{}\n</tool_call>", tools=(ADD,))
     assert [phase for _, phase in runs] == ["answer", "tool"]
     assert runs[1][0].startswith("\n{}")
+    runs = follow("gemma3-code", "I call\n```tool_code\nadd(a=1)\n```", tools=(ADD,))
+    assert [phase for _, phase in runs] == ["answer", "tool"]
+    assert runs[1][0].endswith("\nadd(a=1)\n```")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
-"""A small MCP server, run as a process: `python notes.py`, or `python notes.py PORT` for streamable HTTP."""
+"""A small MCP server, run as a process: `python notes.py`, or `python notes.py http`."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 
+import uvicorn
 from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
@@ -57,8 +59,13 @@ async def wait() -> str:
     return ""
 
 
+def over_http() -> None:
+    """Serve streamable HTTP on a free port, which is printed once connections are accepted."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    print(listening.getsockname()[1], flush=True)  # noqa: T201  how a test learns the port
+    config = uvicorn.Config(server.streamable_http_app(), log_level="error")
+    uvicorn.Server(config).run(sockets=[listening])
+
+
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
-    else:
-        server.run("stdio")
+    over_http() if sys.argv[1:] == ["http"] else server.run("stdio")

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from symposia.core.errors import InvalidInput
 from symposia.core.lines import LineRules
-from symposia.core.request import Feature
+from symposia.core.request import Feature, Syntax
 from symposia.core.usage import Price
 from symposia.core.value import Count, Value
 
@@ -94,6 +94,7 @@ class ScriptedEndpoint(Value, frozen=True, kw_only=True, tag_field="kind", tag="
     """Lines written in advance: `replies` by speaker, in order; a mapping answers a forced tool call.
 
     `cycle` begins again after the last one. `chunk` is characters a delta. `faults` fail on purpose, for rehearsals.
+    Calls in the lines are read as `syntax` writes them; a script that calls tools has the feature `tools`.
     """
 
     replies: dict[str, tuple[str | dict[str, Any], ...]]
@@ -101,6 +102,7 @@ class ScriptedEndpoint(Value, frozen=True, kw_only=True, tag_field="kind", tag="
     latency_s: Annotated[float, Meta(ge=0)] = 0.0
     chunk: Count = 0
     features: tuple[Feature, ...] = ()
+    syntax: Syntax = "plain"
     context_window: Positive | None = None
     faults: tuple[Fault, ...] = ()
 

@@ -14,8 +14,7 @@ def estimate(request: Request) -> Prompt:
     size = sum(len(s.text.encode()) for line in request.lines for s in line.segments)
     size += sum(len(t.text.encode()) for line in request.lines for t in line.reasoning)
     size += sum(len(canonical(call)) for line in request.lines for call in line.calls)
-    tools = request.tools if request.force is None else (*request.tools, request.force)
-    size += sum(len(canonical(tool)) for tool in tools)
+    size += sum(len(canonical(tool)) for tool in request.told)
     return Prompt(tokens=-(-size // BYTES_PER_TOKEN) + TOKENS_PER_LINE * len(request.lines), exact=False)
 
 

@@ -73,9 +73,9 @@ class Hosted:
         """Refuses before any I/O; then deltas, `Retrying` between attempts, one completion."""
         refuse_unsupported(request, await self.describe(request.model), self._wire.endpoint)
         self._wire.refuse(request)
-        terms, body = self._terms, self._wire.body(request)
+        terms, sdk, body = self._terms, self._client(), self._wire.body(request)
         tries = attempts(
-            lambda lease: self._attempt(request, body, lease),
+            lambda lease: self._attempt(request, body, sdk, lease),
             request=request,
             policy=terms.policy,
             governor=terms.gate.governor,
@@ -107,10 +107,10 @@ class Hosted:
         return client
 
     async def _attempt(
-        self, request: Request, body: dict[str, Any], lease: Lease
+        self, request: Request, body: dict[str, Any], sdk: Sdk, lease: Lease
     ) -> AsyncGenerator[Delta | Completion]:
         """One attempt: the deltas of its stream, then the completion."""
-        sdk, reply = self._client(), self._wire.reply(request)
+        reply = self._wire.reply(request)
         response = await self._opened(sdk, body, lease)
         lease.heard(response.headers)
         request_id = _request_id(response.headers)

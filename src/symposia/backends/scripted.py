@@ -16,6 +16,7 @@ from symposia.core.errors import BackendError, Cause, InvalidInput
 from symposia.core.features import refuse_unsupported
 from symposia.core.lines import LineRules
 from symposia.core.message import FinishReason, ToolCall
+from symposia.core.parse import parse
 from symposia.core.request import (
     ChoiceScores,
     Completion,
@@ -25,6 +26,7 @@ from symposia.core.request import (
     Prompt,
     Request,
     ServedBy,
+    Syntax,
 )
 from symposia.core.usage import Usage
 from symposia.core.value import Value
@@ -58,8 +60,8 @@ class Scripted:
 
     A reply is a text, a dict (arguments of the forced tool), a whole `Completion`, or an exception to raise. Running
     out of replies raises unless `cycle`. `latency_s` of `clock` pass before the first delta; `chunk` is characters
-    a delta (0: one delta). `features` are those the script can honour; others are refused. Usage counts whitespace
-    words. `requests` records what was asked.
+    a delta (0: one delta). Texts hold calls as `syntax` writes them. `features` are those the script can honour; others
+    are refused. Usage counts whitespace words. `requests` records what was asked.
     """
 
     def __init__(
@@ -73,12 +75,14 @@ class Scripted:
         cycle: bool = False,
         context_window: int | None = None,
         rules: LineRules = LineRules(),
+        syntax: Syntax = "plain",
         clock: Clock | None = None,
     ) -> None:
         self._clock = SystemClock() if clock is None else clock
         self._reply, self._latency_s, self._chunk, self._cycle = reply, latency_s, chunk, cycle
         self._faults = {i: (fault, fault.times) for i, fault in enumerate(faults)}
         self._features, self._window, self._rules = features | ALWAYS, context_window, rules
+        self._syntax = syntax
         self._cards: dict[str, ModelCard] = {}
         self.requests: list[Request] = []
 
@@ -89,6 +93,7 @@ class Scripted:
                 model=model,
                 context_window=self._window,
                 rules=self._rules,
+                syntax=self._syntax,
                 features=self._features,
                 thinking=("auto", "off", "on", "low", "medium", "high")
                 if "thinking" in self._features
@@ -176,13 +181,20 @@ class Scripted:
             scores = ChoiceScores(logprobs=tuple(hits), tokens=(1,) * len(hits))
             text = ""
         text, finish = _cut(text, request)
+        if finish == "stop" and self._calls(request, text):
+            finish = "tool_calls"
         return Completion(
             text=text,
+            syntax=self._syntax,
             finish_reason=finish,
             usage=_usage(request, text),
             scores=scores,
             served=_served(request),
         )
+
+    def _calls(self, request: Request, text: str) -> bool:
+        parts = parse(text, self._syntax, tools=request.told, offered=request.offers_calls)
+        return any(isinstance(part, ToolCall) for part in parts)
 
 
 def _cut(text: str, request: Request) -> tuple[str, FinishReason]:

@@ -29,8 +29,9 @@ class Sdk:
         module = _imported(extra, name)
         httpx = import_module("httpx2")
         headers: dict[str, Any] = dict(endpoint.headers)
+        self._options: dict[str, Any] = {"follow_redirects": False}
         if key is None:
-            headers |= {"Authorization": module.Omit(), "X-Api-Key": module.Omit()}
+            self._options["headers"] = {"Authorization": module.Omit(), "X-Api-Key": module.Omit()}
         if isinstance(endpoint, OpenAIEndpoint) and endpoint.flavour != "openai":
             headers |= {"OpenAI-Organization": module.Omit(), "OpenAI-Project": module.Omit()}
         asked: dict[str, Any] = {"open_telemetry": False} if extra == "anthropic" else {}
@@ -59,7 +60,7 @@ class Sdk:
             path,
             body=body,
             cast_to=self._response,
-            options={"follow_redirects": False},
+            options=self._options,
             stream=True,
             stream_cls=self._stream,
         )

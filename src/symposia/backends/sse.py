@@ -48,7 +48,17 @@ class EventReader:
                 if self._data:
                     yield self._name, self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
                 self._name, self._data = "", []
-            elif line.startswith(b"event:"):
-                self._name = line[6:].strip().decode("utf-8", "replace")
-            elif not line.startswith((b":", b"id:", b"retry:")):
+            else:
+                self._field(*line.partition(b":")[::2])
+
+    def _field(self, field: bytes, value: bytes) -> None:
+        """A line that is not the plain case; a comment has no field name."""
+        match field:
+            case b"event":
+                self._name = value.removeprefix(b" ").decode("utf-8", "replace")
+            case b"data":
+                self._data.append(value)  # without a colon: an empty line of data
+            case b"" | b"id" | b"retry":
+                pass
+            case _:
                 self.strays += 1

@@ -61,7 +61,7 @@ class Chat:
 
     def part(self) -> None:
         """The last word."""
-        self.progress.usage(self.conversation.usage())
+        self.progress.usage()
 
     def take(self, line: str) -> bool:
         """Do what a line asks. False if it could not be done; that is said, and the chat goes on."""

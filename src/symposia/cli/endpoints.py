@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import get_args
 
@@ -15,11 +14,12 @@ from symposia.backends.endpoint import Endpoint, ScriptedEndpoint
 from symposia.backends.endpoints import Builder, Endpoints
 from symposia.backends.estimate import estimate
 from symposia.backends.hosts import Hosts
-from symposia.core.errors import BackendError, InvalidInput, UnsupportedRequest
+from symposia.core.errors import InvalidInput, UnsupportedRequest
 from symposia.core.features import refuse_unsupported
 from symposia.core.profile import Thinking
 from symposia.core.request import Backend, Completion, Delta, Feature, ModelCard, Prompt, Request
 
+from .python_file import names_of
 from .scenario import Setting
 from .scenario.build import SCRIPTED
 
@@ -58,7 +58,7 @@ class Undeclared:
 class ScriptedCode:
     """`scripted:FILE.py:FUNCTION`: each address is a function of the request in a file of the scenario's folder.
 
-    The file's `FEATURES` are what its functions can honour beside plain text: `FEATURES = {"force", "choices"}`.
+    The file's `FEATURES` say what a function can honour beside plain text, as in `{"reply": {"force", "choices"}}`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -140,20 +140,18 @@ def _built(hosts: Hosts, name: str, endpoint: Endpoint) -> Backend:
         faults=endpoint.faults,
         cycle=endpoint.cycle,
         context_window=endpoint.context_window,
+        syntax=endpoint.syntax,
     )
 
 
 def _load(folder: Path, name: str) -> Scripted:
     file, _, function = name.partition(":")
-    spec = spec_from_file_location(f"symposia_script_{Path(file).stem}", folder / file)
-    if spec is None or spec.loader is None:
-        raise InvalidInput(f"{file}: expected a Python file")
-    module = module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (ImportError, SyntaxError, OSError) as error:
-        raise BackendError(f"{file} could not be loaded: {error}", cause="unsupported") from error
-    reply, features = vars(module).get(function), vars(module).get("FEATURES", ())
+    names = names_of(folder / file)
+    reply, features = names.get(function), names.get("FEATURES", {})
+    if not isinstance(features, dict):
+        raise InvalidInput(
+            f"{file}: FEATURES: expected {{function: features}}; got {type(features).__name__}"
+        )
     if not callable(reply):
         raise InvalidInput(f"{file}: expected a function {function!r}; got {type(reply).__name__}")
-    return Scripted(reply, features=frozenset(features))
+    return Scripted(reply, features=frozenset(features.get(function, ())))

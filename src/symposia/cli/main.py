@@ -14,6 +14,8 @@ from .chat import ChatOptions, chat
 from .demo import DemoOptions, demo
 from .doctor import DoctorOptions, doctor
 from .drift import DriftOptions, drift
+from .hosts import EndpointCheckOptions, EndpointListOptions, list_endpoints
+from .hosts import check as check_endpoint
 from .lens import CheckOptions
 from .lens import check as check_lens
 from .models import ListOptions, ModelOptions, check, list_models, show
@@ -66,6 +68,10 @@ flags.add(models, "list", ListOptions, list_models)
 flags.add(models, "show", ModelOptions, show)
 flags.add(models, "check", ModelOptions, check)
 app.add_typer(models, name="models")
+endpoints = typer.Typer(no_args_is_help=True, help="Hosted models: where they are, what they keep.")
+flags.add(endpoints, "list", EndpointListOptions, list_endpoints)
+flags.add(endpoints, "check", EndpointCheckOptions, check_endpoint)
+app.add_typer(endpoints, name="endpoints")
 lens = typer.Typer(no_args_is_help=True, help="Looking inside a local model.")
 flags.add(lens, "check", CheckOptions, check_lens)
 flags.add(lens, "drift", DriftOptions, drift)

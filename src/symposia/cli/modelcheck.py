@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from symposia.backends.endpoints import HOSTED
 from symposia.core.capture import Capture, Pool
 from symposia.core.errors import SymposiaError, UnsupportedRequest
 from symposia.core.lines import Line, Segment
@@ -32,7 +33,7 @@ class Tried(Value, frozen=True, kw_only=True):
 def check_model(address: str, world: World, *, as_json: bool) -> int:
     """Try it; exit 1 if something it claims does not work. Raises what loading raises."""
     backend = backend_for_names(world.env)
-    tried = portal.call(_try_all(backend, canonical_address(address)))
+    tried = portal.call(_try_all(backend, canonical_address(address, HOSTED)))
     if as_json:
         world.out.piece(canonical({"model": address, "checks": tried}).decode() + "\n")
     else:

@@ -14,6 +14,7 @@ from symposia.core.events import Event, GenerationFinished
 from symposia.core.files import write_atomic
 from symposia.core.redact import Redactor
 from symposia.core.value import Count, Value, canonical, decode
+from symposia.talk.ledger import Ledger
 from symposia.talk.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Recorded(Value, frozen=True, kw_only=True):
 class OutDir:
     """Writes what happens. Use as a context manager; the events file is closed on every exit.
 
-    `weights` are those the run so far was made with, by model.
+    `weights` are those the run so far was made with, by model; `ledger` is what it spent.
     """
 
     def __init__(self, folder: Path, clock: Clock, redactor: Redactor, *, resume: bool) -> None:
@@ -42,7 +43,10 @@ class OutDir:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / EVENTS
         self._number = complete_lines(path) if resume else 0
-        self.weights: dict[str, str] = _weights(path) if resume else {}
+        self.weights: dict[str, str] = {}
+        self.ledger = Ledger()
+        if resume:
+            self._recall(path)
         self._file = path.open("ab" if resume else "wb")
 
     def __enter__(self) -> Self:
@@ -66,6 +70,15 @@ class OutDir:
         text = conversation.transcript.render("markdown")
         write_atomic(self.folder / TRANSCRIPT, f"{text}\n".encode())
 
+    def _recall(self, path: Path) -> None:
+        """The weights that answered last, and what was spent, as the run's events tell."""
+        for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), start=1):
+            recorded = decode(line, Recorded, f"{path}:{number}")
+            self.ledger.event(recorded.event, recorded.time)
+            if isinstance(recorded.event, GenerationFinished) and recorded.event.completion.served.weights:
+                served = recorded.event.completion.served
+                self.weights[served.model] = served.weights
+
 
 def complete_lines(path: Path) -> int:
     """How many events a file holds; an incomplete last line, left by a crash, is cut off."""
@@ -76,16 +89,6 @@ def complete_lines(path: Path) -> int:
     if len(whole) < len(raw):
         path.write_bytes(whole)
     return whole.count(b"\n")
-
-
-def _weights(path: Path) -> dict[str, str]:
-    """The weights that answered last, by model, as a run's events tell."""
-    found: dict[str, str] = {}
-    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), start=1):
-        event = decode(line, Recorded, f"{path}:{number}").event
-        if isinstance(event, GenerationFinished) and event.completion.served.weights:
-            found[event.completion.served.model] = event.completion.served.weights
-    return found
 
 
 def check_same(stored: Scenario, asked: Scenario, folder: Path, way_out: str) -> None:

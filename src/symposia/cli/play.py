@@ -19,6 +19,7 @@ from symposia.talk.protocols import RoundRobin
 from symposia.talk.rules import Kit
 from symposia.talk.scenario import Scenario
 from symposia.talk.stop import Turns, Until
+from symposia.talk.tools import ToolBox
 
 from .endpoints import backend_for
 from .exits import DONE, FAILED, terminable, undisturbed
@@ -38,12 +39,21 @@ if TYPE_CHECKING:
 
 def play(asked: RunOptions, world: World) -> int:
     """Play it; the exit code. Raises what was refused before anything was said."""
-    setting = read_setting(asked.scenario, asked.settings, allow_code=asked.allow_code).expanded(asked.row)
+    setting = read_setting(
+        asked.scenario, asked.settings, allow_code=asked.allow_code, allow_mcp=asked.allow_mcp
+    ).expanded(asked.row)
     if asked.resume and asked.out is None:
         raise InvalidInput("--resume needs the folder to go on with: --out DIR")
+    with ExitStack() as servers:
+        setting, box = setting.equipped(servers, world.env)
+        return _play(asked, setting, box, world)
+
+
+def _play(asked: RunOptions, setting: Setting, box: ToolBox, world: World) -> int:
     kept = _kept(asked, setting)
     backend = backend_for(setting, world.env, kept)
-    conversation = _conversation(asked, setting, backend, world)
+    kit = Kit(prices=setting.prices, clock=world.clock, tools=box)
+    conversation = _conversation(asked, setting, backend, kit)
     if asked.dry_run:
         from .dry import dry_run
 
@@ -99,6 +109,7 @@ class Run:
             self._follow(kept)
             self._begin()
             if kept is not None:
+                self.progress.ledger = kept.ledger
                 self._compare(kept.weights)
             code = self._run(until)
             with undisturbed():
@@ -160,11 +171,11 @@ class Run:
     def _finish(self, code: int, out: Path | None) -> None:
         conversation, stopped = self.conversation, self.conversation.stopped
         if self.asked.shape == "json":
-            self.world.out.piece(report(conversation) + "\n")
+            self.world.out.piece(report(conversation, self.progress.ledger) + "\n")
         if self.lines is not None:
-            self.lines.stopped(conversation)
+            self.lines.stopped(conversation, self.progress.ledger)
         self.world.err.line()
-        self.progress.usage(conversation.usage())
+        self.progress.usage()
         facts = [f"stopped: {stopped.reason}"] if stopped else []
         if stopped and not stopped.ok:
             facts = [f"stopped, not as asked: {stopped.reason}"]
@@ -174,11 +185,10 @@ class Run:
             self.world.err.line(" · ".join(facts), "dim")
 
 
-def _conversation(asked: RunOptions, setting: Setting, backend: Backend, world: World) -> Conversation:
+def _conversation(asked: RunOptions, setting: Setting, backend: Backend, kit: Kit) -> Conversation:
     """A new conversation, or the one in `--out` if that is to go on."""
     from symposia.facade import Conversation
 
-    kit = Kit(prices=setting.prices, clock=world.clock)
     fresh = Conversation(scenario=setting.scenario, backend=backend, kit=kit)
     path = asked.out / CONVERSATION if asked.out else None
     if path is None or not path.exists():

@@ -8,6 +8,7 @@ from symposia.core.events import Event, TurnDenied, TurnTaken
 from symposia.core.message import Message
 from symposia.core.usage import Usage
 from symposia.core.value import Count, Value, canonical
+from symposia.talk.ledger import Ledger, Row
 
 from .terminal import Terminal
 
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
 
 
 class Ending(Value, frozen=True, kw_only=True, tag_field="type", tag="stopped"):
-    """Why it ended, and what each author and all together used. `reason` is empty if it was cut short."""
+    """Why it ended, and what each author and all together used. `reason` is empty if it was cut short.
+
+    `usage` is of the messages; `ledger` of everything that was asked, by participant, purpose and model.
+    """
 
     reason: str
     ok: bool
     usage: dict[str, Usage]
+    ledger: tuple[Row, ...] = ()
 
 
 class Said(Value, frozen=True, kw_only=True, tag_field="type", tag="message"):
@@ -47,7 +52,7 @@ class RunReport(Value, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
 
 
-def report(conversation: Conversation) -> str:
+def report(conversation: Conversation, ledger: Ledger) -> str:
     """The whole run as one JSON document."""
     return canonical(
         RunReport(
@@ -55,7 +60,7 @@ def report(conversation: Conversation) -> str:
             conversation=conversation.id,
             scenario=conversation.scenario.digest,
             transcript=conversation.transcript.digest,
-            stopped=_ending(conversation),
+            stopped=_ending(conversation, ledger),
             messages=conversation.transcript.messages,
         )
     ).decode()
@@ -79,19 +84,20 @@ class Lines:
             case _:
                 pass
 
-    def stopped(self, conversation: Conversation) -> None:
+    def stopped(self, conversation: Conversation, ledger: Ledger) -> None:
         """The last line."""
-        self._out.piece(canonical(_ending(conversation)).decode() + "\n")
+        self._out.piece(canonical(_ending(conversation, ledger)).decode() + "\n")
 
     def _write(self, message: Message) -> None:
         self._out.piece(canonical(Said(index=self._count, message=message)).decode() + "\n")
         self._count += 1
 
 
-def _ending(conversation: Conversation) -> Ending:
+def _ending(conversation: Conversation, ledger: Ledger) -> Ending:
     stopped = conversation.stopped
     return Ending(
         reason=stopped.reason if stopped else "",
         ok=stopped.ok if stopped else False,
         usage=conversation.usage(),
+        ledger=ledger.rows,
     )

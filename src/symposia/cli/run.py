@@ -40,7 +40,13 @@ class RunOptions:
     )
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False
     allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Let the file load Python code (scripted:FILE.py:FUNCTION).")
+        bool,
+        typer.Option(
+            "--allow-code", help="Let the file load Python code (scripted:FILE.py:FUNCTION, and `code:`)."
+        ),
+    ] = False
+    allow_mcp: Annotated[
+        bool, typer.Option("--allow-mcp", help="Let the file start or connect to MCP servers (`mcp:`).")
     ] = False
 
     @property

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from symposia.core.events import Event, GenerationRetried, SummaryMade, TurnDenied, TurnTaken
+from symposia.core.events import (
+    Event,
+    GenerationRetried,
+    SummaryMade,
+    ToolCalled,
+    ToolReturned,
+    TurnDenied,
+    TurnTaken,
+)
 from symposia.core.message import Message
 from symposia.core.request import About, Delta
 from symposia.core.transcript import Transcript
+from symposia.core.value import canonical
 
 from .flow import Flow
 from .terminal import Terminal
@@ -29,6 +38,7 @@ class Screen:
         self._shown = ""
         self._flow: Flow | None = None
         self._phase = "answer"
+        self._followed = False  # a tool trail of the turn under way was shown as it happened
 
     @property
     def indent(self) -> int:
@@ -46,7 +56,7 @@ class Screen:
 
     def delta(self, about: About, delta: Delta) -> None:
         """A piece of a reply; shown at once on a terminal."""
-        if not self._out.tty or about.purpose != "turn":
+        if not self._out.tty or about.purpose not in ("turn", "tool") or delta.phase == "tool":
             return
         if self._speaker is None:
             self._speaker = about.speaker
@@ -66,15 +76,41 @@ class Screen:
         match event:
             case TurnTaken(messages=messages):
                 for message in messages:
-                    self.message(message)
-            case TurnDenied(message=message):
-                self.message(message)
+                    self._committed(message)
+                self._followed = False
+            case TurnDenied(message=denied, before=before):
+                for message in (*before, denied):
+                    self._committed(message)
+                self._followed = False
+            case ToolCalled(about=about, name=name, arguments=arguments):
+                self._aside(about, f"calls {name} {canonical(arguments).decode()}")
+            case ToolReturned(about=about, name=name, error=error, text=text):
+                self._aside(about, f"{'error from' if error else 'result of'} {name}: {text}")
             case SummaryMade():
                 self._drop("")
             case GenerationRetried(cause=cause):
                 self._drop(f"({cause}; once more)")
             case _:
                 pass
+
+    def _aside(self, about: About, text: str) -> None:
+        """What a tool is asked and answers, as it happens; the streamed speaker's only."""
+        if not self._out.tty or self._speaker not in (None, about.speaker):
+            return
+        self._close()
+        self._open(about.speaker)
+        self._phase = "aside"
+        if self._flow is not None:
+            self._flow.feed(text)
+        self._close()
+        self._followed = True
+
+    def _committed(self, message: Message) -> None:
+        """A message of a turn; a trail that was followed as it happened is not shown again."""
+        if self._followed and message.has_tools:
+            self._count += 1
+        else:
+            self.message(message)
 
     def message(self, message: Message) -> None:
         """One committed message; only its line end if it was streamed as it is."""
@@ -84,7 +120,8 @@ class Screen:
                 self._close()
                 return
             self._drop("(not said so: it was changed before it was committed)")
-        text, style = (message.text, "") if message.text else (hidden(message), "dim")
+        said = message.text and not message.has_tools
+        text, style = (message.text, "") if said else (hidden(message), "dim")
         if not text:
             return
         whisper = f" (to {', '.join(sorted(message.audience))})" if message.audience else ""

@@ -118,7 +118,7 @@ def view(chat: Chat, rest: str) -> None:
 def usage(chat: Chat, rest: str) -> None:
     """/usage: tokens and time so far."""
     del rest
-    chat.progress.usage(chat.conversation.usage())
+    chat.progress.usage()
 
 
 def save(chat: Chat, rest: str) -> None:

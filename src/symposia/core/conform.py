@@ -97,8 +97,9 @@ def _joined(group: list[Line], head: tuple[Segment, ...]) -> Line:
     for line in group:
         name = _voice(line) if len(names) > 1 else None
         label = f"{name}: " if name is not None and not _labelled(line, name) else ""
-        if segments or label:
-            segments.append(markup((BLANK if segments else "") + label))
+        begun = any(s.text for s in segments)
+        if line.text and (begun or label):
+            segments.append(markup((BLANK if begun else "") + label))
         segments.extend(_guarded(line.segments, names) if label else line.segments)
     return replace(
         group[0],

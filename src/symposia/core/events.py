@@ -38,9 +38,10 @@ class ConversationStarted(Happening, frozen=True, kw_only=True):
 
 
 class GenerationStarted(Happening, frozen=True, kw_only=True):
-    """A request is about to be made."""
+    """A request to `model` is about to be made; `request` is its digest."""
 
     request: str
+    model: str = ""
 
 
 class GenerationRetried(Happening, frozen=True, kw_only=True):

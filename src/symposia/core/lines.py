@@ -31,7 +31,8 @@ class Segment(Value, frozen=True, kw_only=True):
 class Line(Value, frozen=True, kw_only=True):
     """One role and what it says. `calls` stand on assistant lines, `call_id` on tool lines.
 
-    `reasoning` is native thinking of the current tool loop.
+    A line of calls without text has an empty segment, for their author and turn. `reasoning` is native thinking of the
+    current tool loop.
     """
 
     role: Role

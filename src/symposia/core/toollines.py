@@ -26,13 +26,20 @@ def split_calls(lines: Lines, most: int) -> Lines:
         answers = _answers(lines, at)
         for start in range(0, len(line.calls), most):
             part = line.calls[start : start + most]
-            out.append(replace(line if start == 0 else replace(line, segments=(), reasoning=()), calls=part))
+            rest = line if start == 0 else replace(line, segments=_silent(line), reasoning=())
+            out.append(replace(rest, calls=part))
             for call in part:
                 if call.id in answers:
                     where = answers.pop(call.id)
                     moved.add(where)
                     out.append(lines[where])
     return tuple(out)
+
+
+def _silent(line: Line) -> tuple[Segment, ...]:
+    """Whose line it is and of which turn, without its text."""
+    said = (s for s in line.segments if s.author is not None or s.turn is not None)
+    return tuple(replace(s, text="", token_ids=None) for s in said)[:1]
 
 
 def _answers(lines: Lines, at: int) -> dict[str, int]:
@@ -63,7 +70,7 @@ def _as_text(line: Line, reader: str | None) -> Line:
     turn = next((s.turn for s in line.segments if s.turn is not None), None)
     texts = tuple(
         Segment(
-            text=("\n" if i or line.segments else "") + call_text(call),
+            text=("\n" if i or line.text else "") + call_text(call),
             phase="tool",
             author=author,
             turn=turn,
@@ -71,7 +78,7 @@ def _as_text(line: Line, reader: str | None) -> Line:
         )
         for i, call in enumerate(line.calls)
     )
-    return replace(line, segments=line.segments + texts, calls=())
+    return replace(line, segments=(line.segments if line.text else ()) + texts, calls=())
 
 
 def call_text(call: ToolCall) -> str:

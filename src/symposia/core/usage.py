@@ -1,7 +1,12 @@
-"""What a generation cost, additive, with unknown costs kept unknown."""
+"""What a generation cost, additive, with unknown costs kept unknown.
+
+Money is decimal: a float stands for the shortest decimal that reads back as it, so prices, costs and their sums are
+exact to fifteen digits, and JSON shows them as they were written.
+"""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated
 
 from msgspec import Meta
@@ -36,7 +41,7 @@ class Usage(Value, frozen=True, kw_only=True):
             calls=self.calls + other.calls,
             attempts=self.attempts + other.attempts,
             estimated=self.estimated or other.estimated,
-            cost_usd=(self.cost_usd or 0.0) + (other.cost_usd or 0.0) if known else None,
+            cost_usd=float(decimal(self.cost_usd or 0.0) + decimal(other.cost_usd or 0.0)) if known else None,
         )
 
 
@@ -50,11 +55,17 @@ class Price(Value, frozen=True, kw_only=True):
 
     def of(self, used: Usage) -> float:
         """USD for what was used."""
-        cached = self.input if self.cached is None else self.cached
-        written = self.input if self.cache_write is None else self.cache_write
+        base = decimal(self.input)
+        cached = base if self.cached is None else decimal(self.cached)
+        written = base if self.cache_write is None else decimal(self.cache_write)
         fresh = used.input_tokens - used.cached_tokens - used.cache_write_tokens
-        asked = fresh * self.input + used.cached_tokens * cached + used.cache_write_tokens * written
-        return (asked + used.output_tokens * self.output) / 1e6
+        asked = fresh * base + used.cached_tokens * cached + used.cache_write_tokens * written
+        return float((asked + used.output_tokens * decimal(self.output)) / 1_000_000)
+
+
+def decimal(usd: float) -> Decimal:
+    """The decimal a float of money stands for."""
+    return Decimal(repr(usd))
 
 
 NOTHING = Usage(calls=0, attempts=0, cost_usd=0.0)

@@ -77,6 +77,10 @@ class BlockPool:
             found.append(block)
         return found
 
+    def knows(self, key: Key) -> bool:
+        """Whether a block can be found by the key."""
+        return key in self._index
+
     def take(self) -> int:
         """An empty block, referenced once; evicts the least recently used idle one. The caller checks `available`."""
         if self._free:

@@ -85,12 +85,19 @@ class Job:
             index=sequence.n_made,
             prompt=sequence.rendered.token_ids,
             made=sequence.token_ids[sequence.n_prompt :] if _looks_back(request.sampling) else (),
-            banned=ends if grammar is None else (),
+            banned=(*ends, *self._uncalled()) if grammar is None else (),
             allowed=None if grammar is None else grammar.allowed(ends),
         )
         if _is_steady(request.sampling) and not early and grammar is None:
             self._always = made
         return made
+
+    def _uncalled(self) -> tuple[int, ...]:
+        """What begins a call, where none may come."""
+        request = self.first.request
+        if not request.told or request.tool_choice != "none":
+            return ()
+        return tuple(i for i in self.model.template.call_tokens if i < self.model.shape.vocabulary)
 
     def take(self, token_id: int, logits_BV: Tensor, row: int) -> None:
         """A row's token, sampled or given: grows the text, decides whether the turn is over. Raises as `draw` does."""

@@ -28,7 +28,7 @@ _STRETCH = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """What one row's draw depends on. `index` counts its sampled tokens; `banned` ids cannot come now (min_tokens).
+    """What one row's draw depends on. `index` counts its sampled tokens; `banned` ids cannot come now.
 
     `allowed` are `[V]` booleans, what a grammar lets come.
     """

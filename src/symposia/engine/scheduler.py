@@ -2,13 +2,14 @@
 
 Decisions are functions of integers: how many positions each sequence knows and has computed, how many blocks are free.
 A sequence that was preempted loses its blocks, never its tokens. A cached prefix is taken to the token: full blocks are
-shared, and the beginning of one more is copied (`copies`, to be carried out before the step's forward).
+shared, and the beginning of one more is copied (`copies`, to be carried out before the step's forward). What begins as
+somebody else's prefill of this step does waits for that: a prefix is computed once, however many arrive with it.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from .blocks import ROOT, BlockPool, Copy, Item, Key
@@ -54,6 +55,8 @@ class Feedable(Protocol):
 
 
 S = TypeVar("S", bound=Feedable)
+WORTH_WAITING = 4
+"""Full blocks under way that are worth a step's wait to the one who would compute them again."""
 
 
 class Chunk(NamedTuple, Generic[S]):
@@ -98,13 +101,17 @@ class Scheduler(Generic[S]):
         for sequence in sorted(self.running, key=lambda s: s.known - s.computed > 1):
             if budget > 0 and sequence in self.running:
                 budget -= self._place(sequence, budget, chunks)
+        under_way = {key for chunk in chunks for key in self._filled(chunk)} if self.waiting else set()
         while (
             self.waiting and budget > 0 and len(self.running) < self._max_rows and preempted == self.preempted
         ):
-            if not self._admit(self.waiting[0]):
+            if self._gains_by_waiting(self.waiting[0], under_way) or not self._admit(self.waiting[0]):
                 break
             self.running.append(self.waiting.popleft())
-            budget -= self._place(self.running[-1], budget, chunks)
+            placed = self._place(self.running[-1], budget, chunks)
+            if placed:
+                under_way.update(self._filled(chunks[-1]))
+            budget -= placed
         return chunks
 
     def advance(self, chunks: list[Chunk[S]]) -> None:
@@ -128,6 +135,27 @@ class Scheduler(Generic[S]):
                     )
                 if chunk.stop - chunk.start > 1:
                     self._note(sequence)
+
+    def _filled(self, chunk: Chunk[S]) -> Iterator[Key]:
+        """The keys of the full blocks that a prefill fills."""
+        size = self.pool.size
+        if self._reuse and chunk.sequence.pace is None and chunk.stop - chunk.start > 1:
+            for block in range(chunk.start // size, chunk.stop // size):
+                yield chunk.sequence.key(block, size)
+
+    def _gains_by_waiting(self, sequence: S, under_way: Collection[Key]) -> bool:
+        """Whether this step computes enough of what the sequence would have to compute itself if admitted now."""
+        if not under_way or sequence.pace is not None:
+            return False
+        size, most = self.pool.size, sequence.reusable()
+        gained = 0
+        for block in range(most // size):
+            key = sequence.key(block, size)
+            if key in under_way:
+                gained += 1
+            elif gained or not self.pool.knows(key):
+                break
+        return gained >= WORTH_WAITING
 
     def _admit(self, sequence: S) -> bool:
         """Take the cached prefix, if the rest of what is known fits without pushing anybody out."""

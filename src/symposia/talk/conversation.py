@@ -29,6 +29,7 @@ from .rules import Kit
 from .scenario import Scenario, as_prompt
 from .session import PLAIN, Extras, Listener
 from .stop import FREE, StopCondition, Turns
+from .tools import Tools
 
 
 class Conversation(Holder):
@@ -45,8 +46,12 @@ class Conversation(Holder):
         prompt: str | Message | None = None,
         sampling: Sampling = Sampling(),
         backend: Backend | None = None,
+        tools: Tools = (),
     ) -> Conversation:
-        """One participant a model: addresses, or whatever the backend adopts. As many names as models."""
+        """One participant a model: addresses, or whatever the backend adopts. As many names as models.
+
+        `tools` are typed functions or tools, for everybody or by name.
+        """
         names = names if names is not None else [chr(ord("a") + i) for i in range(len(models))]
         if len(names) != len(models):
             raise InvalidInput(f"expected one name a model: {len(models)}; got {len(names)}")
@@ -57,7 +62,7 @@ class Conversation(Holder):
         scenario = Scenario(
             participants=seats, shared_system=shared_system, shared_context=shared_context, prompt=prompt
         )
-        return cls(scenario=scenario, backend=backend)
+        return cls(scenario=scenario, backend=backend, tools=tools)
 
     async def arun(
         self,

@@ -24,7 +24,7 @@ async def generate(table: Table, request: Request, digest: str) -> Completion:
     """
     attempt = 1
     while True:
-        table.emit(GenerationStarted(about=request.about, request=digest))
+        table.emit(GenerationStarted(about=request.about, request=digest, model=request.model))
         try:
             completion = await contained("engine_error", "the backend", lambda: _stream(table, request))
         except SymposiaError as error:

@@ -21,11 +21,13 @@ from symposia.core.usage import NOTHING, Usage
 from .ask import Table
 from .caught import Caught
 from .converse import discard
+from .ledger import Ledger
 from .protocols import Stop, TurnProtocol
 from .rules import BARE_DATE, Kit, Rules
 from .scenario import SavedProtocol, Scenario, check_scenario
 from .seeds import SeedKey
 from .session import Session, changed_profile
+from .tools import Tools, offered
 from .view import view
 
 Speaker = str | int | Participant
@@ -34,7 +36,8 @@ Speaker = str | int | Participant
 class Holder:
     """What a conversation is between turns. `protocol` and `kit` may hold live objects, which no file can store.
 
-    Without `transcript` the scenario's own framing begins it.
+    Without `transcript` the scenario's own framing begins it. `tools`, for everybody or by name, are added to what the
+    participants are offered and to the kit.
     """
 
     def __init__(
@@ -46,10 +49,14 @@ class Holder:
         transcript: Transcript | None = None,
         backend: Backend | None = None,
         kit: Kit | None = None,
+        tools: Tools = (),
     ) -> None:
         scenario = scenario or Scenario(participants=tuple(participants))
         if participants and scenario.participants != tuple(participants):
             scenario = msgspec.structs.replace(scenario, participants=tuple(participants))
+        seated, box = offered(scenario.participants, tools)
+        if box:
+            scenario = msgspec.structs.replace(scenario, participants=seated)
         self.live_protocol: TurnProtocol | None = None
         if isinstance(protocol, SavedProtocol):
             scenario = msgspec.structs.replace(scenario, protocol=protocol)
@@ -61,7 +68,7 @@ class Holder:
         self.transcript = self.scenario.start() if transcript is None else transcript
         self._start = self.transcript
         kit = kit or Kit()
-        kit = replace(kit, hooks=(*self.scenario.hooks, *kit.hooks))
+        kit = replace(kit, hooks=(*self.scenario.hooks, *kit.hooks), tools=kit.tools | box)
         self.session = Session(self._default_backend() if backend is None else backend, kit, discard)
         self.branch_id, self.branches, self.draws = "", 0, 0  # the empty branch is the trunk
         self.stopped: Stop | None = None
@@ -124,8 +131,13 @@ class Holder:
             raise UnknownName("completion of message", str(ref), [c[:19] for c in self.session.completions])
         return found
 
+    @property
+    def ledger(self) -> Ledger:
+        """What this object asked for, samples, hooks, repeats and failures too; its branches have their own."""
+        return self.session.ledger
+
     def usage(self) -> dict[str, Usage]:
-        """What each author's messages used, and `total`."""
+        """What each author's messages used, and `total`. `ledger` also counts what left no message."""
         used = dict.fromkeys((*self.scenario.names, "total"), NOTHING)
         for message in self.transcript:
             if message.provenance is not None:

@@ -158,4 +158,4 @@ def _signature(code: Annotated[str, Meta(description="The Python code to run")])
 def _joined(printed: str, last: str) -> str:
     if printed and last and not printed.endswith("\n"):
         printed += "\n"
-    return printed + last
+    return (printed + last).rstrip("\n")

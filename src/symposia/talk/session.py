@@ -20,6 +20,7 @@ from symposia.core.value import digest
 
 from .caught import Caught
 from .converse import converse
+from .ledger import Ledger
 from .protocols import TurnProtocol
 from .rules import Kit, Outcome, Rules
 from .stop import Allowance, Share, StopCondition
@@ -69,6 +70,7 @@ class Session:
     completions: dict[str, Completion] = field(default_factory=dict)
     profiles: dict[str, Profile] = field(default_factory=dict)
     scopes: list[Caught] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
     busy: bool = False
 
     def child(self) -> Session:
@@ -78,6 +80,7 @@ class Session:
             completions=dict(self.completions),
             profiles=dict(self.profiles),
             scopes=[s for s in self.scopes if s.active],
+            ledger=Ledger(),
             busy=False,
         )
 
@@ -116,6 +119,7 @@ class Session:
         self._know(seated)
 
         def emit(event: Event) -> None:
+            self.ledger.event(event, self.kit.clock.monotonic())
             match event:
                 case GenerationFinished(about=about, completion=completion):
                     self._keep(about, completion, scopes)

@@ -241,15 +241,15 @@ class _Eyes:
 
 
 def trail_lines(message: Message, index: int | None, reader: str) -> Iterator[Line]:
-    """A trail message as its own speaker sees it: an assistant line with calls, or a tool line a result."""
+    """A trail message as its own speaker sees it: an assistant line with calls, or a tool line a result.
+
+    Calls without text stand on a line with an empty segment, which says whose they are and of which turn.
+    """
     calls = tuple(p for p in message.parts if isinstance(p, ToolCall))
     if calls and message.author == reader:
-        text = message.text
-        own = Segment(text=text, phase="answer", author=reader, turn=index, origin=message.origin)
+        own = Segment(text=message.text, phase="answer", author=reader, turn=index, origin=message.origin)
         reasoning = tuple(p for p in message.parts if isinstance(p, Reasoning)) if index is None else ()
-        yield Line(
-            role="assistant", segments=(own,) if text else (), kind="trail", calls=calls, reasoning=reasoning
-        )
+        yield Line(role="assistant", segments=(own,), kind="trail", calls=calls, reasoning=reasoning)
     for result in (p for p in message.parts if isinstance(p, ToolResult)):
         segment = Segment(text=result.text, phase="tool", author="tool", turn=index, origin=message.origin)
         yield Line(role="tool", segments=(segment,), kind="trail", call_id=result.id, call_name=result.name)

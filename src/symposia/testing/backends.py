@@ -63,7 +63,9 @@ async def _whole(backend: Backend, request: Request) -> Completion:
     expect(isinstance(last, Completion), f"the stream ended with {last!r}; expected a Completion")
     assert isinstance(last, Completion)
     expect(all(isinstance(item, Delta) for item in items[:-1]), "only deltas may come before the completion")
-    pieces = "".join(item.text for item in items[:-1] if isinstance(item, Delta))
+    apart = bool(last.parts)  # then the text is the answer alone
+    said = (item for item in items[:-1] if isinstance(item, Delta))
+    pieces = "".join(item.text for item in said if item.phase == "answer" or not apart)
     expect(pieces == last.text, f"the deltas spell {pieces!r}; the completion says {last.text!r}")
     expect(last.finish_reason in get_args(FinishReason), f"finish reason {last.finish_reason!r} is not known")
     expect(last.usage.calls == 1, f"one generation was counted as {last.usage.calls} calls")

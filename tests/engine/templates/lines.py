@@ -42,7 +42,8 @@ def user(text: str, turn: int | None = None, author: str = "bob") -> Line:
 
 def own(text: str, turn: int | None = None, ids: tuple[int, ...] | None = None, **more: Any) -> Line:
     segment = Segment(text=text, phase="answer", author="al", turn=turn, origin="sampled", token_ids=ids)
-    return Line(role="assistant", segments=(segment,) if text else (), kind="turn", **more)
+    shown = (segment,) if text or turn is not None else ()
+    return Line(role="assistant", segments=shown, kind="turn", **more)
 
 
 def calling(*arguments: dict[str, Any], text: str = "", turn: int | None = None, thought: str = "") -> Line:

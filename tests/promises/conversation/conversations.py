@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from symposia.backends import Scripted
 from symposia.core.clock import VirtualClock
-from symposia.core.message import said
+from symposia.core.message import Text, ToolCall, said
 from symposia.core.profile import Participant, Sampling
 from symposia.core.request import Request
 from symposia.core.transcript import Transcript
@@ -19,11 +19,23 @@ from symposia.talk.moderated import Moderated
 from symposia.talk.protocols import Once, RoundRobin, Rounds, TurnProtocol
 from symposia.talk.rules import Kit, Outcome
 from symposia.talk.stop import StopString, TokenBudget, Tokens, Turns
+from symposia.talk.tools import ToolBox, tool
 from symposia.talk.view import ViewRules
-from tests.company import babble, person, talk
+from tests.company import babble, completion, person, talk
 
 NAMES = ("ann", "bob", "carla")
-FEATURES = frozenset({"force", "choices"})
+FEATURES = frozenset({"force", "choices", "tools"})
+
+
+@tool
+async def look_up(word: str) -> str:
+    """What a word means; some words have no meaning."""
+    if word[0] in "0123":
+        raise LookupError(f"no {word}")
+    return f"{word} is a word"
+
+
+BOX = ToolBox(look_up)
 
 
 def reply(request: Request) -> Any:
@@ -36,6 +48,14 @@ def reply(request: Request) -> Any:
         return f"{mark}\nNEXT: {(*NAMES[:2], 'nobody')[int(mark[0], 16) % 3]}"
     if request.about.purpose == "hook":
         return ("ALLOW", "DENY")[mark[0] in "012"]
+    if request.tools and request.tool_choice == "auto" and mark[2] in "01234567":
+        words = mark.split()
+        calls = tuple(
+            ToolCall(id=f"call_{i}", name=("look_up", "look_up", "lookup")[i], arguments={"word": word})
+            for i, word in enumerate(words[:3])
+        )
+        said_first = (Text(words[0]),) if mark[3] in "0123" else ()
+        return completion(words[0], "tool_calls", parts=(*said_first, *calls))
     return f"<think>{mark[:2]}</think>{mark}" if mark[1] in "01" else mark
 
 
@@ -51,7 +71,7 @@ class Company:
 
     def run(self, transcript: Transcript | None = None, events: list | None = None) -> Outcome:
         backend = Scripted(reply, features=FEATURES)
-        kit = Kit(hooks=self.hooks, clock=VirtualClock())
+        kit = Kit(hooks=self.hooks, clock=VirtualClock(), tools=BOX)
         begin = self.start if transcript is None else transcript
         return talk(
             self.protocol, self.people, backend, transcript=begin, events=events, kit=kit, **self.rules
@@ -78,7 +98,7 @@ LIMITS = st.one_of(
     st.builds(TokenBudget, per_conversation=st.integers(3, 30), per_turn=st.none() | st.integers(1, 5)),
     st.builds(StopString, strings=st.just(("a1", "f")), mid_turn=st.booleans()),
 )
-TIGHT = st.sampled_from((90, 110, 130))
+TIGHT = st.sampled_from((90, 110, 130, 190, 220, 250, 300))
 FITS = st.one_of(
     st.just(Fail()),
     st.builds(Window, last=st.integers(1, 4)),
@@ -103,6 +123,8 @@ def companies(draw: st.DrawFn) -> Company:
             system=draw(st.sampled_from((None, f"You are {name}."))),
             sampling=Sampling(max_tokens=9, seed=draw(st.sampled_from((None, None, 5)))),
             history=draw(st.sampled_from(("scoped", "keep"))),
+            tools=draw(st.sampled_from(((), BOX.specs))),
+            tool_rounds=draw(st.integers(0, 2)),
         )
         for name in NAMES
     )
@@ -115,7 +137,10 @@ def companies(draw: st.DrawFn) -> Company:
         rules={
             "until": limited,
             "fit": draw(FITS),
-            "view": ViewRules(reasoning=draw(st.sampled_from(("strip", "self", "shared")))),
+            "view": ViewRules(
+                reasoning=draw(st.sampled_from(("strip", "self", "shared"))),
+                trails=draw(st.sampled_from(("keep", "drop"))),
+            ),
             "seed_key": (draw(st.integers(0, 99)), "c"),
         },
         hooks=draw(HOOKS),

@@ -5,17 +5,15 @@ from __future__ import annotations
 from hypothesis import assume, given, settings
 
 from symposia.core.errors import ContextOverflow, TurnFailed
-from symposia.core.message import ToolCall
 from tests.promises.conversation.conversations import Company, companies
 
 
 def boundaries(transcript, start: int) -> list[int]:
-    """Where a turn has ended: not after a summary or a call, whose turn is still to come."""
+    """Where a turn has ended: not after a summary or within a trail, whose turn is still to come."""
     return [
         k
         for k in range(start, len(transcript) + 1)
-        if k == start
-        or not (transcript[k - 1].stands_for or any(isinstance(p, ToolCall) for p in transcript[k - 1].parts))
+        if k == start or not (transcript[k - 1].stands_for or len(transcript.cut(k)) < k)
     ]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from symposia.backends.endpoint import AnthropicEndpoint
 from symposia.backends.toolnames import ToolNames
 from symposia.backends.wire import Json
@@ -12,7 +10,6 @@ from symposia.core.errors import UnsupportedRequest
 from symposia.core.lines import LineRules
 from symposia.core.profile import Sampling
 from symposia.core.request import Request
-from symposia.core.toolspec import ToolSpec
 
 from .blocks import messages
 
@@ -101,14 +98,11 @@ def _thinking(sampling: Sampling) -> Json:
 
 def _tools(request: Request, names: ToolNames) -> Json:
     force = request.force
-    offered: Sequence[ToolSpec] = request.tools
-    if force is not None:
-        offered = (*(tool for tool in offered if tool.name != force.name), force)
-    if not offered:
+    if not request.told:
         return {}
     tools = [
         {"name": names.sent(tool.name), "description": tool.description, "input_schema": tool.parameters}
-        for tool in offered
+        for tool in request.told
     ]
     if force is not None:
         return {"tools": tools, "tool_choice": {"type": "tool", "name": names.sent(force.name)}}

@@ -89,7 +89,7 @@ class MessagesReply:
                 self._used = replace(self._used, **said)
         if event.type == "message_delta" and event.delta is not None:
             self._stop = event.delta.stop_reason or self._stop
-            self._billed = self._billed or event.usage is not None
+            self._billed = self._billed or (event.usage is not None and event.usage.output_tokens is not None)
 
     def _block(self, index: int) -> _Block:
         return self._blocks.setdefault(index, _Block("text"))
@@ -159,7 +159,7 @@ class MessagesReply:
             output = min(tokens_of(said), self._request.sampling.max_tokens)
         details = used.output_tokens_details
         return Usage(
-            input_tokens=estimate(self._request).tokens if asked is None else asked + read + written,
+            input_tokens=(asked or 0) + read + written or estimate(self._request).tokens,
             output_tokens=output or 0,
             cached_tokens=read,
             cache_write_tokens=written,

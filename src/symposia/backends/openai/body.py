@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import get_args
 
 from symposia.backends.strict import is_strict
@@ -148,12 +147,9 @@ def _thinking(sampling: Sampling, flavour: Flavour) -> Json:
 
 def _tools(request: Request, names: ToolNames) -> Json:
     force = request.force
-    offered: Sequence[ToolSpec] = request.tools
-    if force is not None:
-        offered = (*(tool for tool in offered if tool.name != force.name), force)
-    if not offered:
+    if not request.told:
         return {}
-    fields: Json = {"tools": [_tool(tool, names, forced=tool is force) for tool in offered]}
+    fields: Json = {"tools": [_tool(tool, names, forced=tool is force) for tool in request.told]}
     if force is not None:
         fields["tool_choice"] = {"type": "function", "function": {"name": names.sent(force.name)}}
     elif request.tool_choice == "none":

@@ -17,6 +17,7 @@ from symposia.backends.estimate import estimate, tokens_of
 from symposia.backends.toolnames import ToolNames
 from symposia.backends.wire import ServerError
 from symposia.core.message import FinishReason, Part, Text
+from symposia.core.parse import parse
 from symposia.core.request import Completion, Delta, Request, ServedBy
 from symposia.core.usage import Usage
 
@@ -134,15 +135,14 @@ class ChatReply:
         """The whole. Raises `stream_truncated` where the server gave no finish, `bad_response` for one not known."""
         finish = self._finished()
         text = "".join(self._text)
-        calls = tuple(call.whole(n, self._names) for n, (_, call) in enumerate(sorted(self._calls.items())))
+        asked = () if self._cut.met else sorted(self._calls.items())
+        calls = tuple(call.whole(n, self._names) for n, (_, call) in enumerate(asked))
         thought = self._thoughts.part()
         parts: tuple[Part, ...] = ()
-        if thought is not None or calls:
-            parts = (
-                *((thought,) if thought else ()),
-                *((Text(text),) if text else ()),
-                *(() if self._cut.met else calls),
-            )
+        if thought is not None:
+            parts = (thought, *((Text(text),) if text else ()), *calls)
+        elif calls:
+            parts = (*parse(text), *calls)
         return Completion(
             text=text,
             parts=parts,

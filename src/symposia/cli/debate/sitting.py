@@ -19,6 +19,7 @@ from symposia.cli.exits import DONE, ENDPOINT
 from symposia.cli.outdir import differences
 from symposia.cli.world import World
 from symposia.core.errors import InvalidInput
+from symposia.core.events import TurnLost
 from symposia.core.files import write_atomic
 from symposia.core.request import Backend
 from symposia.core.value import decode
@@ -96,7 +97,9 @@ def _adopt(made: Assembled) -> None:
 async def _hold(stored: StoredDebate, backend: Backend, world: World, tell: Tell) -> Held:
     def told(event: Told) -> None:
         tell(event)
-        if isinstance(event, SeatAbstained):
+        if isinstance(event, TurnLost):
+            world.err.line(f"{event.about.speaker}: {event.cause}: {event.message}", "yellow")
+        elif isinstance(event, SeatAbstained):
             world.err.line(f"round {event.round}: {event.seat} abstains ({event.cause})", "yellow")
 
     kit = Kit(clock=world.clock)

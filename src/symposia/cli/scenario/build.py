@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -24,6 +24,7 @@ from symposia.core.models import resolve
 from symposia.core.profile import Participant, Profile, check_name
 from symposia.core.usage import Price
 from symposia.talk.scenario import Scenario, check_scenario
+from symposia.talk.tools import ToolBox
 
 from .agree import check_names
 from .convert import convert
@@ -33,6 +34,7 @@ from .located import ScenarioFileError
 from .overrides import override
 from .selections import select_in_words
 from .shorthand import spelled_out
+from .toolkit import Toolkit, check_tools
 from .tree import Tree, read_tree
 
 if TYPE_CHECKING:
@@ -52,6 +54,14 @@ class Setting:
     vectors: tuple[SteeringVector, ...] = ()
     captures: tuple[Capture, ...] = ()
     rows: Path | None = None
+    toolkit: Toolkit | None = None
+
+    def equipped(self, stack: ExitStack, env: Mapping[str, str]) -> tuple[Setting, ToolBox]:
+        """With tools in the profiles, and the box that runs them; servers it starts end with `stack`."""
+        if self.toolkit is None:
+            return self, ToolBox()
+        box = self.toolkit.open(stack, env)
+        return replace(self, scenario=self.toolkit.seated(self.scenario, box)), box
 
     def expanded(self, row: int | None) -> Setting:
         """With the slots filled from one row of the data set; unchanged where there is none."""
@@ -70,7 +80,9 @@ class Setting:
         return replace(self, scenario=scenario, rows=None)
 
 
-def read_setting(path: Path, settings: Sequence[str] = (), *, allow_code: bool = False) -> Setting:
+def read_setting(
+    path: Path, settings: Sequence[str] = (), *, allow_code: bool = False, allow_mcp: bool = False
+) -> Setting:
     """Read and check a scenario file. `ScenarioFileError` points at what is wrong; nothing is run or connected."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -81,25 +93,26 @@ def read_setting(path: Path, settings: Sequence[str] = (), *, allow_code: bool =
     tree.data = spelled_out(tree.data)
     select_in_words(tree)
     form = convert(tree, ScenarioForm)
-    return _Builder(form, tree, path.parent, allow_code=allow_code).setting()
+    return _Builder(form, tree, path.parent, allow_code=allow_code, allow_mcp=allow_mcp).setting()
 
 
 class _Builder:
-    def __init__(self, form: ScenarioForm, tree: Tree, folder: Path, *, allow_code: bool) -> None:
-        self.form, self.tree, self.folder, self.allow_code = form, tree, folder, allow_code
+    def __init__(
+        self, form: ScenarioForm, tree: Tree, folder: Path, *, allow_code: bool, allow_mcp: bool
+    ) -> None:
+        self.form, self.tree, self.folder = form, tree, folder
+        self.allow_code, self.allow_mcp = allow_code, allow_mcp
         self.vectors: dict[str, SteeringVector] = {}
 
     def setting(self) -> Setting:
         form = self.form
-        for name in ("mcp", "code"):
-            if name in self.tree.data:
-                raise self.tree.error(
-                    (name,), "this version starts no servers and loads no tools; take it out", at_key=True
-                )
         for name in form.participants:
             with self._at("participants", name, at_key=True):
                 check_name(name, form.view.moderator)
         check_names(form, self.tree)
+        check_tools(form, self.tree, allow_mcp=self.allow_mcp, allow_code=self.allow_code)
+        for file in form.code:
+            self._file(("code", file), file)
         scenario = Scenario(
             name=form.name,
             participants=tuple(self._participant(name, seat) for name, seat in form.participants.items()),
@@ -126,6 +139,13 @@ class _Builder:
             vectors=tuple(self.vectors.values()),
             captures=form.captures,
             rows=self._dataset(),
+            toolkit=Toolkit(
+                tree=self.tree,
+                folder=self.folder,
+                wanted={name: seat.tools for name, seat in form.participants.items() if seat.tools},
+                mcp=form.mcp,
+                code=form.code,
+            ),
         )
 
     def _prices(self) -> dict[str, Price]:
@@ -140,8 +160,6 @@ class _Builder:
             raise self.tree.error(
                 (*here, "system_file"), "expected system or system_file; got both", at_key=True
             )
-        if seat.tools:
-            raise self.tree.error((*here, "tools"), "this version runs no tools; take them out", at_key=True)
         system = seat.system
         if seat.system_file is not None:
             system = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -44,6 +44,19 @@ class Seat(Value, frozen=True, kw_only=True):
     tool_rounds: Count = 8
 
 
+class McpServer(Value, frozen=True, kw_only=True):
+    """A server of tools: a `command` to start in the file's folder, or the `url` of one. `only` names what is offered.
+
+    A value `env:NAME` in `env` passes on a variable of the caller's environment.
+    """
+
+    command: Words | None = None
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    url: Words | None = None
+    only: Annotated[tuple[Words, ...], Meta(min_length=1)]
+
+
 class Dataset(Value, frozen=True, kw_only=True):
     """Rows of a JSON Lines file; every `{{field}}` in the scenario's texts is filled from a row."""
 
@@ -56,7 +69,7 @@ class ScenarioForm(Value, frozen=True, kw_only=True):
 
     `shared_system` and `shared_context` are said to everyone first, by the system and the moderator; `prompt` by the
     last participant. `opening` are messages before the first turn. `captures` are read on every turn, and kept in the
-    run's folder.
+    run's folder. `mcp` are servers by the prefix of their tools, `code` functions by the file that has them.
     """
 
     symposia: Literal[1]
@@ -77,5 +90,5 @@ class ScenarioForm(Value, frozen=True, kw_only=True):
     captures: tuple[Capture, ...] = ()
     dataset: Dataset | None = None
     prices: dict[str, Price] = {}
-    mcp: Any = None
-    code: Any = None
+    mcp: dict[str, McpServer] = {}
+    code: dict[str, tuple[Words, ...]] = {}

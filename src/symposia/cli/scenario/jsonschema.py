@@ -10,7 +10,6 @@ from .form import ScenarioForm
 
 _SPEAKERS = ("RoundRobin", "Rounds", "Moderated")
 _JOINED = ("AnyOf", "AllOf")
-_REFUSED = ("mcp", "code")
 
 
 def scenario_schema() -> dict[str, Any]:
@@ -26,8 +25,6 @@ def scenario_schema() -> dict[str, Any]:
         _optional(parts[name], "speakers")
     for name in _JOINED:
         _optional(parts[name], "type")
-    for field in _REFUSED:
-        del parts["ScenarioForm"]["properties"][field]
     for part in parts.values():
         _without_discriminators(part)
         properties = part.get("properties", {})

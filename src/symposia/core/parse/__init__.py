@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from .jsoncalls import read_call
 from .parser import SUPPORTED, Parser, parse
+from .typed import kinds, referred
 
-__all__ = ["SUPPORTED", "Parser", "parse", "read_call"]
+__all__ = ["SUPPORTED", "Parser", "kinds", "parse", "read_call", "referred"]

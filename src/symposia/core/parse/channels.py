@@ -107,8 +107,9 @@ class Channels:
         if found is None and not final:
             return
         index = len(self._gathered.calls)
-        first = min((at for end in _ENDS if (at := self._held.find(end)) >= 0), default=len(self._held))
-        for at in dict.fromkeys((found[0] if found else first, first)):
+        whole = len(self._held)
+        first = min((at for end in _ENDS if (at := self._held.find(end)) >= 0), default=whole)
+        for at in dict.fromkeys((found[0] if found else whole, first)):
             body = self._held[:at]
             call = read_arguments(self._name, body, index)
             if at == first or not call.error:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from symposia.core.message import ToolCall
 from symposia.core.toolspec import ToolSpec
 
-from .codecalls import UNREADABLE as NO_LITERAL
-from .codecalls import literal
-from .jsoncalls import UNREADABLE, call_with, decoded, malformed
+from .jsoncalls import call_with, malformed
+from .typed import typed
 
 _EXPECTED = "<function=NAME> with <parameter=KEY>VALUE</parameter>"
 _FUNCTION = re.compile(r"\s*<function=([^>\n]+)>")
@@ -36,21 +34,6 @@ def read_xml(body: str, index: int, tools: Sequence[ToolSpec]) -> ToolCall:
     return call_with(name, arguments, index)
 
 
-def typed(text: str, schema: object, root: object) -> object:
-    """The value a schema says the text is; the text itself where it is none of these."""
-    kinds = set(_kinds(schema, root))
-    if "string" not in kinds:
-        for kind, read in _READERS:
-            if kind in kinds:
-                try:
-                    return read(text.strip())
-                except (*UNREADABLE, *NO_LITERAL):
-                    continue
-    elif "null" in kinds and text in ("null", "None"):
-        return None
-    return text
-
-
 def _unframed(text: str) -> str:
     """Without the line breaks that stand around a value."""
     return text.removeprefix("\n").removesuffix("\n")
@@ -59,77 +42,3 @@ def _unframed(text: str) -> str:
 def _property(schema: object, key: str) -> object:
     properties = schema.get("properties") if isinstance(schema, dict) else None
     return properties.get(key) if isinstance(properties, dict) else None
-
-
-def _kinds(schema: object, root: object, depth: int = 0) -> Iterator[str]:
-    """The JSON types a schema allows, as far as it says."""
-    if not isinstance(schema, dict) or depth > 8:
-        return
-    said = schema.get("type")
-    yield from (kind for kind in (_listed(said) or [said]) if isinstance(kind, str))
-    values = _listed(schema.get("enum")) + ([schema["const"]] if "const" in schema else [])
-    yield from (_KIND.get(type(value), "string") for value in values)
-    for word in ("anyOf", "oneOf", "allOf"):
-        for option in _listed(schema.get(word)):
-            yield from _kinds(option, root, depth + 1)
-    if isinstance(place := schema.get("$ref"), str):
-        yield from _kinds(_referred(place, root), root, depth + 1)
-
-
-def _listed(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _referred(place: str, root: Any) -> object:
-    for step in place.removeprefix("#/").split("/"):
-        root = root.get(step) if isinstance(root, dict) else None
-    return root
-
-
-def _null(text: str) -> None:
-    if text not in ("null", "None", ""):
-        raise ValueError(text)
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError(text)
-    return text.lower() == "true"
-
-
-def _number(text: str) -> object:
-    value = decoded(text)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(text)
-    return value
-
-
-def _integer(text: str) -> object:
-    value = _number(text)
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _structure(text: str) -> object:
-    try:
-        return decoded(text)
-    except UNREADABLE:
-        return literal(text)
-
-
-_KIND: dict[type, str] = {
-    bool: "boolean",
-    int: "integer",
-    float: "number",
-    str: "string",
-    type(None): "null",
-    dict: "object",
-    list: "array",
-}
-_READERS: tuple[tuple[str, Callable[[str], object]], ...] = (
-    ("null", _null),
-    ("boolean", _boolean),
-    ("integer", _integer),
-    ("number", _number),
-    ("object", _structure),
-    ("array", _structure),
-)

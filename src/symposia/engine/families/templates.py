@@ -38,10 +38,13 @@ _GAPS = ("\n\n", "\n\n\n")
 TEMPLATES: dict[str, _Vocabulary] = {
     "qwen2.5": _Vocabulary("qwen", _CHATML, None, "<|im_end|>", _HERMES),
     "qwen3": _Vocabulary("qwen", _CHATML, None, "<|im_end|>", (*_HERMES, *_THINK)),
+    "qwen3-coder": _Vocabulary("qwen", _CHATML, None, "<|im_end|>", _HERMES),
     "gemma2": _Vocabulary("gemma", _GEMMA, "<bos>", "<eos>", _GAPS),
     "gemma3": _Vocabulary("gemma", _GEMMA, "<bos>", "<eos>", _GAPS),
+    "gemma3-code": _Vocabulary("gemma", _GEMMA, "<bos>", "<eos>", _GAPS),
     "llama3.1": _Vocabulary("llama3", _LLAMA, "<|begin_of_text|>", "<|eot_id|>"),
     "llama3.2": _Vocabulary("llama3", _LLAMA, "<|begin_of_text|>", "<|eot_id|>"),
+    "llama3.2-list": _Vocabulary("llama3", _LLAMA, "<|begin_of_text|>", "<|eot_id|>"),
     "mistral-nemo": _Vocabulary("always", _MISTRAL, "<s>", "</s>"),
     "mistral-small": _Vocabulary("llama3", _MISTRAL, "<s>", "</s>"),
     "phi3.5": _Vocabulary("first", _PHI, "<s>", "<|endoftext|>", swallowing=_PHI),

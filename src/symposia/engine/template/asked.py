@@ -14,6 +14,7 @@ from .sentinels import short_word, word
 Message = dict[str, Any]
 S1, S2, U1, U2, U3, A1, A2 = (word(i) for i in range(7))
 NAME, NAME2, KEY, VALUE, VALUE2, RESULT, RESULT2, ABOUT, THOUGHT = (word(i) for i in range(10, 19))
+KEY2 = word(19)
 ID, ID2 = short_word(0), short_word(1)
 
 

@@ -45,6 +45,7 @@ class ChatTemplate:
     """A tokenizer's chat template, or `source` in its place. Immutable after construction and thread-safe.
 
     `syntax` is how calls are written, `stop_ids` end a reply: the tokenizer's end and the template's end of turn.
+    `call_tokens` are control tokens without which no call can begin; none where calls begin with ordinary text.
     Raises `TemplateError` when there is no template, or it cannot show a user line.
     """
 
@@ -66,6 +67,7 @@ class ChatTemplate:
         self.stop_ids: frozenset[int] = self._delimiters.stops
         self.control_ids: frozenset[int] = self._codec.control_ids
         self._forms = ReplyForms(self.facts, self._delimiters, self._codec)
+        self.call_tokens: tuple[int, ...] = self._forms.call_tokens
         self._sectioned = True
         self._sectioned = self._sections_agree()
 

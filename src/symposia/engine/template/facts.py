@@ -10,6 +10,22 @@ from symposia.core.request import Syntax
 from symposia.core.value import Value
 
 
+class ArgumentMarks(Value, frozen=True, kw_only=True):
+    """Literal text of a call whose arguments have names of their own, outside JSON.
+
+    `first` stands between the call's name and the first argument's, `equals` between an argument's name and its value,
+    `then` between a value and the next name, `last` after the last value; `none` after the name of a call without
+    arguments. `quoted`: text is written as JSON writes it; else as it is.
+    """
+
+    first: str
+    equals: str
+    then: str
+    last: str
+    none: str
+    quoted: bool
+
+
 class Marks(Value, frozen=True, kw_only=True):
     """Literal text a template puts around what is said; an empty string was not seen.
 
@@ -17,7 +33,7 @@ class Marks(Value, frozen=True, kw_only=True):
     between it and an answer in history, `call_open` between it and the name of a call; `call_close` is the tag that
     ends a call, `call_end` closes a line of calls. `call_form` is a line of one call: what stands before its name,
     between it and its arguments, and after them, where these are JSON; a call's id is held by the word `asked.ID`.
-    `think` are the delimiters of thinking.
+    `call_arguments` is how they are written where they are not. `think` are the delimiters of thinking.
     """
 
     system_end: str = ""
@@ -31,6 +47,7 @@ class Marks(Value, frozen=True, kw_only=True):
     call_close: str = ""
     call_end: str = ""
     call_form: tuple[str, str, str] | None = None
+    call_arguments: ArgumentMarks | None = None
     think: tuple[str, str] | None = None
 
 

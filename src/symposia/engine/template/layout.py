@@ -156,7 +156,9 @@ class Layout:
         return Label(self.lines[line].role, "markup", turn=_turn(self.lines[line]))
 
     def _own(self, line: Line, phase: Phase) -> Label:
-        return Label("assistant", phase, self.request.speaker, _turn(line), "sampled")
+        """The speaker's; calls are of the last turn in a line that joins several."""
+        turn = _turn(line, newest=phase == "tool")
+        return Label("assistant", phase, self.request.speaker, turn, "sampled")
 
 
 def _segments(line: Line, transform: Transform) -> Iterator[Piece]:
@@ -171,8 +173,9 @@ def _segments(line: Line, transform: Transform) -> Iterator[Piece]:
         yield Piece(text, label, written=False, ids=segment.token_ids if whole else None, alone=True)
 
 
-def _turn(line: Line) -> int | None:
-    return next((s.turn for s in line.segments if s.turn is not None), None)
+def _turn(line: Line, *, newest: bool = False) -> int | None:
+    turns = [s.turn for s in line.segments if s.turn is not None]
+    return turns[-1 if newest else 0] if turns else None
 
 
 def _places(literals: Literals, talk: Conversation) -> list[tuple[int, int]]:

@@ -8,7 +8,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from symposia.core.message import ToolCall
+from symposia.core.parse import SUPPORTED, parse
 from symposia.core.request import Syntax
+from symposia.core.toolspec import ToolSpec
 
 from .asked import (
     A1,
@@ -16,6 +19,7 @@ from .asked import (
     ID,
     ID2,
     KEY,
+    KEY2,
     NAME,
     NAME2,
     RESULT,
@@ -29,24 +33,13 @@ from .asked import (
     between,
     in_order,
 )
-from .facts import Marks
+from .facts import ArgumentMarks, Marks
 from .probe_marks import assistant_head, generation_prompt
 
 _SCHEMA = {"type": "object", "properties": {KEY: {"type": "string", "description": KEY}}, "required": [KEY]}
 TOOL = {"type": "function", "function": {"name": NAME, "description": ABOUT, "parameters": _SCHEMA}}
 _ODD = f'{RESULT}"\n{RESULT2}'
-# How each syntax writes a call of NAME with argument KEY = VALUE. First match wins.
-_SYNTAXES: tuple[tuple[Syntax, str], ...] = (
-    ("harmony", rf"to=functions\.{NAME}\b.*<\|message\|>"),
-    ("qwen_xml", rf"<tool_call>\s*<function={NAME}>\s*<parameter={KEY}>"),
-    ("hermes", rf'<tool_call>\s*\{{\s*"name":\s*"{NAME}"'),
-    ("mistral_args", rf"\[TOOL_CALLS\]\s*{NAME}(\[CALL_ID\]\w*)?(\[ARGS\])?\s*\{{"),
-    ("mistral", rf'\[TOOL_CALLS\]\s*\[\s*\{{.*"name":\s*"{NAME}"'),
-    ("phi", rf'<\|tool_call\|>\s*\[?\s*\{{.*"name":\s*"{NAME}"'),
-    ("gemma_code", rf"```tool_code\s+{NAME}\({KEY}="),
-    ("llama_list", rf"\[{NAME}\({KEY}="),
-    ("llama_json", rf'\{{\s*("type":\s*"function",\s*)?"name":\s*"{NAME}",\s*"parameters":'),
-)
+_SPEC = ToolSpec(name=NAME, description=ABOUT, parameters=_SCHEMA)
 TAG = r"(?:<[^<>\s]+>|\[[^\[\]\s]+\])"
 Answers = dict[str, Any]
 NONE: Answers = {"tools": "none", "calls": "none", "results": "lost", "syntax": "prompted"}
@@ -54,9 +47,7 @@ NONE: Answers = {"tools": "none", "calls": "none", "results": "lost", "syntax": 
 
 def call(name: str = NAME, value: str = VALUE, call_id: str = ID, *, as_text: bool = False) -> Message:
     """A call in the form chat templates read."""
-    arguments = {KEY: value}
-    function = {"name": name, "arguments": json.dumps(arguments) if as_text else arguments}
-    return {"id": call_id, "type": "function", "function": function}
+    return _called(name, {KEY: value}, call_id, as_text=as_text)
 
 
 def probe_tools(asked: Asked, marks: Marks) -> tuple[Answers, Marks]:
@@ -79,7 +70,8 @@ def probe_tools(asked: Asked, marks: Marks) -> tuple[Answers, Marks]:
         else "alnum9",
         "results": _results(asked, as_text),
     }
-    syntax = _syntax(between(text, U1, RESULT))
+    call_end = _call_end(asked, text, marks, as_text)
+    syntax = _syntax(_written(asked, text, marks, call_end))
     if not listed or syntax is None or answers["results"] == "lost":
         return answers | {"syntax": "prompted"}, marks
     ended = asked.said(
@@ -90,10 +82,12 @@ def probe_tools(asked: Asked, marks: Marks) -> tuple[Answers, Marks]:
         marks,
         call_open=_call_open(asked, text, marks),
         call_close=_call_close(text, marks),
-        call_end=_call_end(asked, text, marks, as_text),
+        call_end=call_end,
         tool_end=_tool_end(ended) if ended and RESULT in ended else "",
     )
-    marks = msgspec.structs.replace(marks, call_form=_call_form(text, marks))
+    form = _call_form(text, marks)
+    named = _call_arguments(asked, marks, as_text) if form is None else None
+    marks = msgspec.structs.replace(marks, call_form=form, call_arguments=named)
     return answers | {"syntax": syntax}, marks
 
 
@@ -143,8 +137,22 @@ def _form(text: str | None) -> Literal["raw", "escaped", "lost"]:
     return "escaped" if json.dumps(_ODD)[1:-1] in text else "lost"
 
 
-def _syntax(body: str) -> Syntax | None:
-    return next((name for name, form in _SYNTAXES if re.search(form, body, re.DOTALL)), None)
+def _syntax(reply: str) -> Syntax | None:
+    """The syntax whose parser reads the call back out of what the model would have written."""
+    for syntax in SUPPORTED:
+        parts = parse(reply, syntax, tools=(_SPEC,))
+        calls = [(p.name, p.arguments, p.error) for p in parts if isinstance(p, ToolCall)]
+        if calls == [(NAME, {KEY: VALUE}, "")]:
+            return syntax
+    return None
+
+
+def _written(asked: Asked, text: str, marks: Marks, call_end: str) -> str:
+    """What the model wrote in its turn: the call, between what asks for a reply and what ends one."""
+    said = between(text, U1, RESULT)
+    reply = _after_head(asked, said, marks)
+    call, value, rest = (said if reply is None else reply).partition(VALUE)
+    return call + value + (rest.partition(call_end)[0] if call_end else rest)
 
 
 def _tool_end(text: str) -> str:
@@ -153,11 +161,16 @@ def _tool_end(text: str) -> str:
 
 
 def _call_open(asked: Asked, text: str, marks: Marks) -> str:
-    literal = between(text, U1, NAME).removeprefix(marks.user_end)
+    return _after_head(asked, between(text, U1, NAME), marks) or ""
+
+
+def _after_head(asked: Asked, literal: str, marks: Marks) -> str | None:
+    """What follows the head of an assistant's line, which begins the literal."""
+    literal = literal.removeprefix(marks.user_end)
     for head in (generation_prompt(asked, marks.user_end), assistant_head(asked, marks.user_end)):
         if literal.startswith(head):
             return literal.removeprefix(head)
-    return ""
+    return None
 
 
 def _call_close(text: str, marks: Marks) -> str:
@@ -185,3 +198,37 @@ def _call_form(text: str, marks: Marks) -> tuple[str, str, str] | None:
     if found is None or not marks.call_end or marks.call_end not in found[2]:
         return None
     return marks.call_open, found[1], found[2].partition(marks.call_end)[0]
+
+
+def _call_arguments(asked: Asked, marks: Marks, as_text: bool) -> ArgumentMarks | None:
+    """The literals around named arguments, if calls with two and with none are written alike."""
+    two = {KEY: VALUE, KEY2: VALUE2}
+    texts = [
+        _loop(asked, [_called(NAME, arguments, as_text=as_text)])
+        for arguments in (two, {KEY: VALUE}, {KEY2: VALUE2}, {})
+    ]
+    if not marks.call_end or any(text is None or not in_order(text, U1, RESULT) for text in texts):
+        return None
+    both, one, other, none = (
+        between(text or "", U1, RESULT).partition(NAME)[2].partition(marks.call_end)[0] for text in texts
+    )
+    if not in_order(both, KEY, VALUE, KEY2, VALUE2):
+        return None
+    first, equals, then = both.partition(KEY)[0], between(both, KEY, VALUE), between(both, VALUE, KEY2)
+    last = both.partition(VALUE2)[2]
+    alike = (
+        both == f"{first}{KEY}{equals}{VALUE}{then}{KEY2}{equals}{VALUE2}{last}"
+        and one == f"{first}{KEY}{equals}{VALUE}{last}"
+        and other == f"{first}{KEY2}{equals}{VALUE2}{last}"
+    )
+    if not alike:
+        return None
+    quoted = equals.endswith('"') and then.startswith('"') and last.startswith('"')
+    if quoted:
+        equals, then, last = equals.removesuffix('"'), then.removeprefix('"'), last.removeprefix('"')
+    return ArgumentMarks(first=first, equals=equals, then=then, last=last, none=none, quoted=quoted)
+
+
+def _called(name: str, arguments: dict[str, str], call_id: str = ID, *, as_text: bool) -> Message:
+    function = {"name": name, "arguments": json.dumps(arguments) if as_text else arguments}
+    return {"id": call_id, "type": "function", "function": function}

@@ -1,30 +1,27 @@
 """What a constrained reply may be, as a grammar in llguidance's form of Lark: thinking if any, then the shape.
 
 Thinking comes before the answer and is free text: it must be closed where the prompt opened it, and may come where the
-model is the one to open it and was not told `thinking="off"`. JSON is written as `json.dumps` writes it, `, ` and `: `
-between and no other white space, so that no reply is lost in blanks. Properties come in the order of `required`, then
-by name: a request is named by its content, in which the order of an object's keys does not count.
+model is the one to open it and was not told `thinking="off"`. A call is in the template's own words, its arguments JSON
+or each by its name.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from symposia.core.errors import InvalidInput
 from symposia.core.request import Request
 from symposia.core.toolspec import ToolSpec
 
+from .arguments import NamedArguments
 from .asked import ID
 from .codec import Codec
 from .facts import TemplateFacts
 from .prompted import CALL_FORM
+from .schema import arguments_of, written
 from .tracker import Delimiters
 
-_FORM = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _GAP = r"/\n{0,2}/"  # what templates write between thinking and answer
-_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions"})  # schemas by name
-_VALUES = frozenset({"enum", "const", "default", "examples", "required"})  # not schemas
 _CALL_ID = "/[a-zA-Z0-9]{9}/"
 
 
@@ -44,26 +41,38 @@ class ReplyForms:
 
     @property
     def forces(self) -> bool:
-        """Whether a call can be demanded: its arguments are written as JSON."""
-        return self._call is not None
+        """Whether a call can be demanded: how its arguments are written was seen."""
+        return self._call is not None or self._facts.marks.call_arguments is not None
+
+    @property
+    def call_tokens(self) -> tuple[int, ...]:
+        """The control token that begins a call, if one does."""
+        opening = self._facts.marks.call_open if self._facts.native_tools else CALL_FORM[0]
+        return tuple(control for _, control in self._codec.cuts(opening.lstrip())[:1] if control is not None)
 
     def grammar(self, request: Request, ends: frozenset[int], *, opens_thinking: bool) -> ReplyGrammar:
         """Of a request with `force` or `schema`. `ends` are all ids that end a turn."""
         thinking = self._thinking(request, opened=opens_thinking)
         if request.force is not None:
-            assert self._call is not None
-            before, middle, after = self._call
-            head, tail = before + request.force.name + middle, after
-            schema = arguments_of(request.force)
+            said, rules = self._demanded(request, request.force)
         else:
-            head, tail = self._facts.marks.answer_open if self._delimiters.header else "", ""
-            schema = request.schema or {}
-        body = json.dumps(in_order(schema) | {"x-guidance": _FORM}, ensure_ascii=False)
-        words = " ".join(filter(None, (thinking, self._said(head), "json", self._said(tail))))
-        lark = f"start: {words}\njson: %json {body}\n"
-        if "thought" in words:
+            said = f"{self._said(self._facts.marks.answer_open if self._delimiters.header else '')} json"
+            rules = f"json: %json {written(request.schema or {})}\n"
+        lark = f"start: {thinking} {said}\n{rules}"
+        if thinking:
             lark += self._thought()
         return ReplyGrammar(lark, self._closers(ends, calls=request.force is not None))
+
+    def _demanded(self, request: Request, tool: ToolSpec) -> tuple[str, str]:
+        """The words of a call, and the rules they need."""
+        if self._call is not None:
+            before, middle, after = self._call
+            words = (self._said(before + tool.name + middle), "json", self._said(after))
+            return " ".join(filter(None, words)), f"json: %json {written(arguments_of(tool))}\n"
+        marks = self._facts.marks
+        assert marks.call_arguments is not None
+        arguments = NamedArguments(request, tool, marks.call_arguments, self._said)
+        return f"{self._said(marks.call_open + tool.name)} first0", arguments.lark()
 
     def closing(self, *, tools: bool) -> tuple[int, ...]:
         """The ids that end thinking; in channels, what leads to the answer too, or to a choice if there are `tools`.
@@ -119,33 +128,3 @@ class ReplyForms:
                 words += [_CALL_ID] if i else []
                 words += [json.dumps(part, ensure_ascii=False)] if part else []
         return " ".join(words)
-
-
-def arguments_of(tool: ToolSpec) -> dict[str, Any]:
-    """The schema of a call's arguments, which are an object. Raises `InvalidInput` where they are said not to be."""
-    schema = {"type": "object", **tool.parameters}
-    if schema["type"] != "object":
-        raise InvalidInput(
-            f"tool {tool.name!r}: expected parameters of type 'object'; got {schema['type']!r}; "
-            "put the value under a property"
-        )
-    return schema
-
-
-def in_order(schema: Any) -> Any:
-    """The same schema with the properties of every object in the order of its `required`, then by name."""
-    if isinstance(schema, list):
-        return [in_order(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made: dict[str, Any] = {}
-    for key, value in schema.items():
-        if key in _MAPS and isinstance(value, dict):
-            made[key] = {name: in_order(value[name]) for name in sorted(value)}
-        else:
-            made[key] = value if key in _VALUES else in_order(value)
-    properties, required = made.get("properties"), made.get("required")
-    if isinstance(properties, dict) and isinstance(required, list):
-        first = [name for name in required if isinstance(name, str) and name in properties]
-        made["properties"] = {name: properties[name] for name in dict.fromkeys([*first, *properties])}
-    return made

@@ -23,12 +23,12 @@ from .method import Bench
 from .prompts import prompt
 from .samples import EXPERT
 
-__all__ = ["Chosen", "choose_one"]
+UNREADABLE = "unreadable_choice"
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Which text, by its place; None and why, where the reply named none. An unreadable choice is never the first."""
+    """Which text, by its place; None and the cause, where the reply named none. It is never simply the first."""
 
     at: int | None
     why: str
@@ -99,8 +99,6 @@ def _read(message: Message, labels: tuple[str, ...]) -> tuple[int | None, str]:
     if scores is not None:
         best = max(scores.logprobs)
         named = [label for label, p in zip(labels, scores.logprobs, strict=True) if p == best]
-        return (
-            (labels.index(named[0]), "") if len(named) == 1 else (None, "several labels are equally likely")
-        )
+        return (labels.index(named[0]), "") if len(named) == 1 else (None, UNREADABLE)
     read = read_choice(calls_of(message), labels)
-    return (labels.index(read.choice), "") if isinstance(read, Choice) else (None, read.why)
+    return (labels.index(read.choice), "") if isinstance(read, Choice) else (None, UNREADABLE)

@@ -14,7 +14,7 @@ from symposia.core.profile import Profile
 from symposia.core.value import Value
 from symposia.evals.scorecard.grade import grade_text
 from symposia.evals.scorecard.trial import Course, SeatAnswer, Tried
-from symposia.evals.tasks.item import Item
+from symposia.evals.tasks.item import Item, Question
 from symposia.talk.boundary import cause_of
 from symposia.talk.debate import Debate
 from symposia.talk.debate.hold import Held, hold
@@ -108,7 +108,7 @@ async def held_on(bench: Bench, debate: Debate) -> tuple[Held, Meter] | Ran:
     return held, meter
 
 
-def result(held: Held, meter: Meter, item: Item) -> Ran:
+def result(held: Held, meter: Meter, item: Question) -> Ran:
     """What a debate came to; one without an answer failed for the reason it ended with."""
     answer = held.answer
     said = [one for each in held.proceedings.rounds for one in each.answers]
@@ -121,7 +121,7 @@ def result(held: Held, meter: Meter, item: Item) -> Ran:
         marker_missing=sum(not one.extracted.marker for one in said),
         truncated=sum(one.extracted.truncated for one in said)
         + sum(row.cause == "truncated" for row in answer.ledger),
-        course=course(held, item),
+        course=course(held, item) if isinstance(item, Item) else None,
     )
     return Ran(tried, tuple(meter.requests))
 

@@ -13,7 +13,7 @@ from symposia.core.transcript import Transcript
 from symposia.core.usage import Usage
 from symposia.core.value import Count, Value
 from symposia.evals.scorecard.trial import Tried
-from symposia.evals.tasks.item import Item
+from symposia.evals.tasks.item import Question
 from symposia.talk.debate.protocol import Debate
 from symposia.talk.debate.values import Size
 from symposia.talk.rules import Kit, Rules
@@ -60,10 +60,10 @@ class Ran:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """One item, once, and what may be used for it. `repeat` names the random streams, with the setup's seed."""
+    """One question, once, and what may be used for it. `repeat` names the random streams, with the setup's seed."""
 
     setup: Setup
-    item: Item
+    item: Question
     backend: Backend
     repeat: int = 0
     kit: Kit = field(default_factory=Kit)

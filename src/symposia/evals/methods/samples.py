@@ -71,7 +71,7 @@ class Samples:
 
 async def draw(bench: Bench, number: int, *, tools: bool) -> Sample:
     """Sample `number` of the item's stream. Raises what no other sample could escape."""
-    meter = Meter()
+    meter = Meter(primed=number > 0)
     rules = Rules(seed_key=bench.stream("sample", number), on_empty="keep", conversation=bench.item.id)
     try:
         ended = await converse(

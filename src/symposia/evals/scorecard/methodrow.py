@@ -34,7 +34,7 @@ class MethodRow(Value, frozen=True, kw_only=True):
     """`graded` leaves failures out, `strict` counts them as wrong; `failed` counts them by cause.
 
     `usage` is the sum over items, `unpriced` how many calls have no price. `samples` were used, `overdraw` drawn beyond
-    a budget and left aside.
+    a budget and left aside. `notes` count what did not go as planned.
     """
 
     method: str
@@ -48,6 +48,7 @@ class MethodRow(Value, frozen=True, kw_only=True):
     truncated: Count
     samples: Count
     overdraw: Count
+    notes: tuple[tuple[str, int], ...] = ()
 
 
 def method_row(method: str, trials: Sequence[Trial], seed: str) -> MethodRow:
@@ -65,6 +66,7 @@ def method_row(method: str, trials: Sequence[Trial], seed: str) -> MethodRow:
         truncated=sum(t.tried.truncated for t in trials),
         samples=sum(t.tried.samples for t in trials),
         overdraw=sum(t.tried.overdraw for t in trials),
+        notes=tuple(sorted(Counter(note for t in trials for note in t.tried.notes).items())),
     )
 
 

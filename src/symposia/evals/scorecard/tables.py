@@ -50,6 +50,7 @@ def _accuracies(card: Scorecard) -> Grid:
             ", ".join(f"{cause} {n}" for cause, n in row.failed) or "0",
             str(row.marker_missing),
             str(row.truncated),
+            ", ".join(f"{note} {n}" for note, n in row.notes) or _NONE,
         )
         for row in card.rows
     )
@@ -59,7 +60,7 @@ def _accuracies(card: Scorecard) -> Grid:
         "answers count as wrong.",
         (
             *("method", "accuracy", "95 %", "right", "strict", "95 %"),
-            *("unreadable", "failed", "no marker", "cut"),
+            *("unreadable", "failed", "no marker", "cut", "notes"),
         ),
         rows,
     )

@@ -14,14 +14,30 @@ NonEmpty = Annotated[str, Meta(min_length=1)]
 Kind = Literal["number", "choice", "text", "auto"]
 
 
-class Item(Value, frozen=True, kw_only=True):
-    """`answer` is a letter where there are `options`. `level` is 1 to 3 in our sets, 0 where nobody said."""
+class Question(Value, frozen=True, kw_only=True):
+    """What is put to a method, and which answers it allows."""
 
     id: NonEmpty
     question: NonEmpty
     kind: Kind = "auto"
-    answer: NonEmpty
     options: tuple[NonEmpty, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Names it by its content."""
+        return digest(self)
+
+    @property
+    def asked(self) -> str:
+        """The question as it is put, with its options under their letters."""
+        lettered = zip(ascii_uppercase, self.options, strict=False)
+        return "\n".join((self.question, *(f"{letter}) {option}" for letter, option in lettered)))
+
+
+class Item(Question, frozen=True, kw_only=True):
+    """`answer` is a letter where there are `options`. `level` is 1 to 3 in our sets, 0 where nobody said."""
+
+    answer: NonEmpty
     level: Annotated[int, Meta(ge=0)] = 0
 
     def __post_init__(self) -> None:
@@ -40,17 +56,6 @@ class Item(Value, frozen=True, kw_only=True):
                 f"item {self.id!r}: expected the letter of an option, {letters[0]} to {letters[-1]}; "
                 f"got {self.answer!r}"
             )
-
-    @property
-    def digest(self) -> str:
-        """Names the item by its content."""
-        return digest(self)
-
-    @property
-    def asked(self) -> str:
-        """The question as it is put, with its options under their letters."""
-        lettered = zip(ascii_uppercase, self.options, strict=False)
-        return "\n".join((self.question, *(f"{letter}) {option}" for letter, option in lettered)))
 
 
 def chosen(options: tuple[str, ...], right: str) -> str:
