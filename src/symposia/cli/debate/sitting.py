@@ -7,13 +7,13 @@ is, the stored result is printed as it is.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from symposia.backends import Journal, Journalled
+from symposia.backends import Endpoints, Journal, Journalled
 from symposia.cli.endpoints import backend_for_addresses
 from symposia.cli.exits import DONE, ENDPOINT
 from symposia.cli.outdir import differences
@@ -42,7 +42,7 @@ def sit(asked: DebateOptions, world: World) -> int:
     backend = backend_for_addresses(world.env, Path(), rpm=asked.rpm, tpm=asked.tpm, flying=asked.concurrency)
     stored = portal.call(_stored(asked, question, backend))
     if asked.out is None:
-        done = portal.call(_hold(stored, backend, world, nobody))
+        done = portal.call(_hold(stored, backend, backend, world, nobody))
         return _show(report(done), done, asked, world)
     known = _known(asked.out, stored)
     if known is not None:
@@ -50,13 +50,13 @@ def sit(asked: DebateOptions, world: World) -> int:
     return _kept(stored, backend, asked, world)
 
 
-def _kept(stored: StoredDebate, backend: Backend, asked: DebateOptions, world: World) -> int:
+def _kept(stored: StoredDebate, backend: Endpoints, asked: DebateOptions, world: World) -> int:
     """Hold it in its folder. A result that may still change is not stored."""
     assert asked.out is not None
     stored.save(asked.out)
     with _folder(asked.out, world) as folder:
         journalled = Journalled(backend, folder.journal, clock=world.clock)
-        held = portal.call(_hold(stored, journalled, world, folder.log.tell))
+        held = portal.call(_hold(stored, journalled, backend, world, folder.log.tell))
         done = report(held)
         held.transcript.save(asked.out / TRANSCRIPT)
         code = exit_of(done)
@@ -78,9 +78,11 @@ def _folder(path: Path, world: World) -> Iterator[_Folder]:
         yield _Folder(journal, log)
 
 
-async def _stored(asked: DebateOptions, question: str, backend: Backend) -> StoredDebate:
+async def _stored(asked: DebateOptions, question: str, backend: Endpoints) -> StoredDebate:
     made = await assemble(asked, backend)
     _adopt(made)
+    for participant in made.debate.participants:
+        await backend.ready(participant.profile.model)
     debate = await prepared(made.debate, backend, prompts=asked.prompts)
     return StoredDebate(question=question, debate=debate, seed=asked.seed)
 
@@ -94,7 +96,7 @@ def _adopt(made: Assembled) -> None:
             engines().library.add(vector)
 
 
-async def _hold(stored: StoredDebate, backend: Backend, world: World, tell: Tell) -> Held:
+async def _hold(stored: StoredDebate, backend: Backend, below: Endpoints, world: World, tell: Tell) -> Held:
     def told(event: Told) -> None:
         tell(event)
         if isinstance(event, TurnLost):
@@ -103,7 +105,8 @@ async def _hold(stored: StoredDebate, backend: Backend, world: World, tell: Tell
             world.err.line(f"round {event.round}: {event.seat} abstains ({event.cause})", "yellow")
 
     kit = Kit(clock=world.clock)
-    return await hold(stored.question, stored.debate, backend, rules=stored.rules, kit=kit, tell=told)
+    async with aclosing(below):
+        return await hold(stored.question, stored.debate, backend, rules=stored.rules, kit=kit, tell=told)
 
 
 def _known(folder: Path, stored: StoredDebate) -> DebateReport | None:
