@@ -117,7 +117,7 @@ def test_every_request_can_be_made_again_from_the_transcript(seed: int, size: in
     made = {r.digest for r in backend.requests}
     for index, message in enumerate(done.transcript):
         if message.provenance is not None:
-            request = rebuild(table, done.transcript, index, debate)
+            request = rebuild(table, done.transcript, index, protocol=debate)
             assert request.digest == message.provenance.request
             assert request.digest in made
 

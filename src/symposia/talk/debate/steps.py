@@ -102,6 +102,8 @@ def _answer(debate: Debate, transcript: Transcript, before: Sequence[Round], nam
         as_of=now.start,
         view=seat_lines(transcript, before, debate, name),
         tools=debate.tools,
+        tool_rounds=debate.tool_budget,
+        closing=prompt(debate.prompts, "closing") if debate.tools else "",
         mark=mark(ANSWER, now.number),
         on_failure="abstain",
     )
