@@ -1,7 +1,7 @@
 """Debates for the benchmarks, timed in a process of their own: orders on stdin, answers on stdout, a JSON line each.
 
-An order: `arm` ("scripted", "sdk", "plain", "engine", "statistics"), `debates`, `rounds`, `at_once`, `journal`, `url`.
-The answer: CPU and wall seconds, calls, the largest memory, and for the engine the tokens of prompts.
+An order: `arm` ("scripted", "sdk", "plain", "talked", "engine", "statistics"), `debates`, `rounds`, `at_once`, `journal`,
+`url`. The answer: CPU and wall seconds, calls, the largest memory, and for the engine the tokens of prompts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from upstream import DIRECTION, PARAGRAPH, body
 from symposia.backends import Hosts, Journal, Journalled, OpenAIEndpoint, Scripted
 from symposia.core.message import said
 from symposia.core.profile import Participant, Profile
-from symposia.core.request import Backend, Request
+from symposia.core.request import Backend, Completion, Item, Request
 from symposia.core.transcript import Transcript
 from symposia.talk.converse import converse
 from symposia.talk.debate import Debate
@@ -36,6 +36,7 @@ from symposia.talk.protocols import RoundRobin
 from symposia.talk.rules import Rules
 
 Asked = dict[str, Any]
+ENGINE_DEBATES = 4
 
 
 def scripted(request: Request) -> dict[str, Any] | str:
@@ -57,7 +58,7 @@ class Forgetful(list[Request]):
 
 def backend_of(asked: Asked) -> tuple[Backend, str]:
     """The backend of an arm, and its model."""
-    if asked["arm"] == "sdk":
+    if asked["arm"] in ("sdk", "talked"):
         import httpx2
 
         def answer(request: httpx2.Request) -> httpx2.Response:
@@ -111,23 +112,63 @@ async def plain(asked: Asked, backend: Backend, model: str) -> int:
     return 10 * asked["debates"]
 
 
+class Recorded:
+    """A backend, and when each of its generations began and ended, with the tokens of both."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend, self._moment = backend, 0
+        self.describe, self.render = backend.describe, backend.render
+        self.spans: list[tuple[int, int, Completion]] = []
+
+    async def generate(self, request: Request) -> AsyncIterator[Item]:
+        """What the backend generates."""
+        began = self._moment = self._moment + 1
+        async for item in self._backend.generate(request):
+            if isinstance(item, Completion):
+                self._moment += 1
+                self.spans.append((began, self._moment, item))
+            yield item
+
+    def reachable(self) -> int:
+        """Prompt tokens that some generation begun before had in the same place: all that a prefix cache can give."""
+        total = 0
+        for began, _, made in self.spans:
+            before = [
+                (*other.prompt_token_ids, *(other.token_ids if ended < began else ()))
+                for start, ended, other in self.spans
+                if start < began
+            ]
+            total += max((common(made.prompt_token_ids, one) for one in before), default=0)
+        return total
+
+
+def common(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two sequences begin with."""
+    return next(
+        (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
+
+
 async def on_the_engine(asked: Asked) -> dict[str, float]:
-    """A debate of five seats on the bundled model: how much of its prompts was computed already."""
+    """Debates of five seats on the bundled model: how much of their prompts was computed already, and could be."""
+    from symposia.evals.tasks.sets import shipped
     from symposia.facade import default_backend
     from symposia.talk.debate.hold import answering, prepared
 
-    backend = default_backend()
+    backend = Recorded(default_backend())
     profile = await answering(backend, "symposia:tiny")
     debate = Debate(
         team=team("B"), captain=profile, profile=profile, max_rounds=asked["rounds"], stop="captain"
     )
-    held = await hold("Which is larger, 3/4 or 5/8?", await prepared(debate, backend), backend)
-    rows = held.answer.ledger
+    ready, rows = await prepared(debate, backend), []
+    for item in [item for item in shipped("ordering") if item.level == 3][:ENGINE_DEBATES]:
+        held = await hold(item.asked, ready, backend)
+        rows += held.answer.ledger
     return {
         "calls": len(rows),
         "prompt_tokens": sum(row.prompt_tokens for row in rows),
         "cached_tokens": sum(row.cached_tokens for row in rows),
-        "rounds": held.answer.rounds,
+        "reachable_tokens": backend.reachable(),
     }
 
 
@@ -167,8 +208,8 @@ def statistics(asked: Asked) -> int:
 
 def measured(asked: Asked) -> dict[str, float]:
     """One order; what is done once a process is done before."""
-    if asked["arm"] in ("scripted", "sdk", "plain"):
-        work = plain if asked["arm"] == "plain" else debates
+    if asked["arm"] not in ("engine", "statistics"):
+        work = plain if asked["arm"] in ("plain", "talked") else debates
         asyncio.run(held({**asked, "debates": 2}, work))
     cpu, wall = time.process_time(), time.perf_counter()
     told: dict[str, float] = {}
@@ -177,7 +218,7 @@ def measured(asked: Asked) -> dict[str, float]:
             told = asyncio.run(on_the_engine(asked))
         case "statistics":
             told["calls"] = statistics(asked)
-        case "plain":
+        case "plain" | "talked":
             told["calls"] = asyncio.run(held(asked, plain))
         case _:
             told["calls"] = asyncio.run(held(asked, debates))
