@@ -183,14 +183,14 @@ def bare_request(
         stop_after=allowance.stop_after,
         date=rules.date,
         about=table.about(
-            turn.speaker, as_of, trail.call, purpose="tool" if trail.call else purpose_of(turn)
+            turn.speaker, as_of, trail.call, purpose="tool" if trail.call else purpose_of(turn, rules)
         ),
     )
 
 
-def purpose_of(turn: Turn) -> str:
+def purpose_of(turn: Turn, rules: Rules) -> str:
     """What a turn's generation is for."""
-    return "turn" if turn.mark is None else turn.mark.name
+    return rules.purpose if turn.mark is None else turn.mark.name
 
 
 def _seed_key(rules: Rules, sampling: Sampling, turn: Turn) -> SeedKey:
