@@ -1,7 +1,7 @@
 """Debates for the benchmarks, timed in a process of their own: orders on stdin, answers on stdout, a JSON line each.
 
-An order: `arm` ("scripted", "sdk", "plain", "talked", "engine", "statistics"), `debates`, `rounds`, `at_once`, `journal`,
-`url`. The answer: CPU and wall seconds, calls, the largest memory, and for the engine the tokens of prompts.
+An order: `arm` ("scripted", "sdk", "plain", "talked", "engine", "statistics"), `debates`, `rounds`, `at_once`,
+`journal`, `url`. The answer: CPU and wall seconds, calls, the largest memory, and for the engine tokens of prompts.
 """
 
 from __future__ import annotations
