@@ -129,8 +129,8 @@ def debate_eval(
     from symposia.evals.scorecard.prepare import Scoring, plan_for, tasks_named
     from symposia.evals.scorecard.score import score
 
-    by_name = isinstance(tasks, Mapping)
-    items = {name: tuple(given) for name, given in tasks.items()} if by_name else tasks_named(tuple(tasks))
+    given = tasks if isinstance(tasks, Mapping) else tasks_named(tasks)
+    items = {name: tuple(listed) for name, listed in given.items()}
     behind, box = default_backend() if backend is None else backend, tools or ToolBox()
 
     async def scored(journal: Journal) -> Scorecard:

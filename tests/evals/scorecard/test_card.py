@@ -147,6 +147,8 @@ def test_how_debates_went():
     assert found.unanimous_wrong == 2
     assert (found.oracle, found.oracle_ever) == (2, 3)
     assert found.reasons == (("consensus", 4),)
+    away = courses("d", [trial("d", 0, "right", course=answers("rr", "-r", "wr"))])
+    assert [(f.seats, f.right_to_wrong) for f in away.flips] == [(1, 0), (1, 0)]
     assert courses("a", [trial("a", 0, "right")]) is None
 
 

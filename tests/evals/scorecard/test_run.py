@@ -108,6 +108,13 @@ def test_seeds_differ_by_item_repeat_and_sample():
     assert sorted(seeds) == sorted(r.seed for r in second.requests if r.force is None)
 
 
+def test_repeats_are_drawn_anew():
+    """Every repeat of an item is a sample of its own, never the same one again."""
+    backend = scripted()
+    scored(plan(4, methods=("single",), repeats=3), backend)
+    assert len(backend.requests) == len({r.seed for r in backend.requests}) == 4 * 3
+
+
 def test_a_second_run_asks_nothing_and_another_method_only_itself(tmp_path):
     """From the same folder the same plan makes no call and the same bytes; a further method costs its own calls."""
     fewer = plan(5, methods=("single", "debate"))
@@ -172,7 +179,7 @@ def test_half_a_reasoning_is_no_answer():
         from tests.evals.answering import completed
 
         if request.seed % 2:
-            return completed("the answer is 4 and", finish="length")
+            return completed("4", finish="length")
         return completed("so\n[[ANSWER]] 4", finish="length")
 
     card = scored(plan(12, methods=("single",)), Scripted(cut)).card
