@@ -105,7 +105,7 @@ async def ask(
     capped = bare.sampling is not profile.sampling
 
     def build(dropped: Ranges) -> tuple[Line, ...]:
-        return lines_of(table, turn, messages, dropped, trail=trail)
+        return lines_of(table, turn, messages, dropped, trail=trail, as_of=as_of)
 
     whole = turn.view is not None or isinstance(rules.fit, Fail)
     may_go = () if whole else droppable(messages.messages, turn.speaker, rules.view.moderator)
@@ -122,12 +122,12 @@ async def ask(
 
 
 def lines_of(
-    table: Table, turn: Turn, messages: Transcript, dropped: Ranges, *, trail: Trail
+    table: Table, turn: Turn, messages: Transcript, dropped: Ranges, *, trail: Trail, as_of: int
 ) -> tuple[Line, ...]:
     """What the speaker sees of `messages`, less what a fit left out, or the view the protocol gave; then its trail."""
     rules = table.rules
     speaker = table.participants[turn.speaker]
-    own = tuple(line for m in trail.messages for line in trail_lines(m, None, turn.speaker))
+    own = tuple(line for m in trail.messages for line in trail_lines(m, as_of, turn.speaker, current=True))
     if trail.cue:
         own += (cue_line(speaker, table.roster, rules.view, trail.cue),)
     if turn.view is not None:
