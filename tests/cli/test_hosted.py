@@ -205,3 +205,14 @@ def test_a_tool_loop_with_a_hosted_model(against: Against, tmp_path: Path) -> No
     assert done.exit_code == 0, done.stderr
     assert "It is 42." in done.stdout
     assert '"42"' in done.stdout
+
+
+@pytest.mark.parametrize("address", ["openai:gpt-x", "anthropic:claude-x"])
+def test_chat_with_a_hosted_model(serve, here, address: str) -> None:
+    """A line, a reply; without a temperature of the user's, one that every provider takes."""
+    server = serve("200", ["Hello, you."])
+    done = here("chat", address, stdin="Hello?\n/quit\n")
+    assert done.exit_code == 0, done.stderr
+    assert "Hello, you." in done.stdout
+    assert "temperature" not in server.asked[0].body
+    assert here("chat", "anthropic:claude-x", "--temperature", "0.5", stdin="Hello?\n").exit_code == 2
