@@ -19,7 +19,7 @@ from symposia.testing.faults import KINDS
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
-GUIDES = ("vectors.md", "tools.md", "hosted_models.md", "testing.md")
+GUIDES = ("vectors.md", "tools.md", "hosted_models.md", "testing.md", "debate.md")
 PAGES = ("README.md", "docs/tutorial.md", *(f"docs/{guide}" for guide in GUIDES))
 FIGURE = "docs/a_causal_figure_in_ten_lines.md"
 DOCUMENTS = (*PAGES, FIGURE, "docs/looking_inside.md", "examples/README.md", "CONTRIBUTING.md")

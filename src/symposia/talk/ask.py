@@ -14,7 +14,6 @@ from symposia.core.message import Message
 from symposia.core.profile import Participant, Profile, Sampling, find
 from symposia.core.request import About, Backend, PastTurn, Request
 from symposia.core.transcript import Transcript
-from symposia.core.value import digest
 
 from .fit import Fail, Fitted, Limits, NeedsSummary, droppable, fit, limits
 from .protocols import Turn
@@ -34,7 +33,6 @@ class Table:
     rules: Rules
     kit: Kit
     emit: Emit
-    digests: dict[str, str] = field(default_factory=dict, init=False)
     memos: dict[str, Memo] = field(default_factory=dict, init=False)
 
     @property
@@ -53,10 +51,8 @@ class Table:
         return self.kit.summarisers[name]
 
     def profile_digest(self, name: str) -> str:
-        """The digest of a participant's profile, computed once."""
-        if name not in self.digests:
-            self.digests[name] = digest(self.participants[name].profile)
-        return self.digests[name]
+        """The digest of a participant's profile."""
+        return self.participants[name].profile.digest
 
     def about(self, speaker: str, turn: int, call: int = 0, *, purpose: str = "turn") -> About:
         """Which generation this is."""

@@ -266,7 +266,7 @@ class Conversation(Holder):
         made = self.transcript[index].provenance
         profile = self.session.profiles.get(made.profile) if made else None
         table = self._table(profile, self.transcript[index].author)
-        return rebuild(table, self.transcript, index, self.protocol)
+        return rebuild(table, self.transcript, index, protocol=self.protocol)
 
     def save(self, path: str | Path, *, without: Sequence[str] = (), completions: bool | None = None) -> None:
         """Write `path` (JSON); beside it `completions.jsonl`, on request or if logprobs or captures were asked for.

@@ -149,11 +149,10 @@ class _Taking:
 
     def _provenance(self, asked: Ask, completion: Completion, reply: Reply) -> Provenance:
         digest = self._table.profile_digest(self._turn.speaker)
-        made = provenance_of(asked, self._turn, digest, completion, reply)
+        made = provenance_of(asked, self._turn, digest, completion, reply, completions=self._completions)
         at_limit = asked.trail.call > 0 and asked.request.tool_choice == "none"
         return msgspec.structs.replace(
             made,
-            completions=self._completions,
             notes=(*made.notes, "tool_limit") if at_limit else made.notes,
             token_ids=() if reply.calls else made.token_ids,
         )
