@@ -6,8 +6,10 @@ import asyncio
 import gc
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from msgspec.structs import replace
 
@@ -250,6 +252,42 @@ def test_a_key_no_header_can_carry_is_told_without_it() -> None:
     with pytest.raises(InvalidInput, match="line break") as caught:
         asyncio.run(backend.ready())
     assert "56789" not in str(caught.value)
+
+
+def test_a_header_nobody_could_send_is_refused_where_it_is_declared() -> None:
+    """At the file's reader, not in the middle of a run."""
+    for value in ("grün", "two\nlines"):
+        with pytest.raises(InvalidInput, match="X-Title"):
+            OpenAIEndpoint(headers={"X-Title": value})
+
+
+class Lingering(httpx2.AsyncBaseTransport):
+    """Answers in full, and never hangs up."""
+
+    closed = False
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, stream=_NeverOver(self))
+
+
+class _NeverOver(httpx2.AsyncByteStream):
+    def __init__(self, transport: Lingering) -> None:
+        self._transport = transport
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b'data: {"choices":[{"delta":{"content":"Done."},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+        await asyncio.Event().wait()
+
+    async def aclose(self) -> None:
+        self._transport.closed = True
+
+
+async def test_a_server_that_does_not_hang_up_is_not_waited_for() -> None:
+    """The answer has ended when the server says so; the connection is given up."""
+    transport = Lingering()
+    endpoint = OpenAIEndpoint(base_url="http://localhost/v1", key="none")
+    assert (await whole(endpoint, asked(), transport=transport)).text == "Done."
+    assert transport.closed
 
 
 def test_prices_of_endpoints_are_by_address() -> None:

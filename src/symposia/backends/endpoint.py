@@ -45,6 +45,9 @@ class HostedEndpoint(Value, frozen=True, kw_only=True, tag_field="kind"):
     def __post_init__(self) -> None:
         if self.base_url is not None:
             check_url(self.base_url, insecure=self.insecure)
+        for name, value in self.headers.items():
+            if not (name + value).isascii() or not (name + value).isprintable():
+                raise InvalidInput(f"headers: {name}: expected plain ASCII on one line")
 
 
 class OpenAIEndpoint(HostedEndpoint, frozen=True, kw_only=True, tag="openai"):

@@ -10,7 +10,7 @@ from symposia.core.errors import UnsupportedRequest
 from symposia.core.request import Completion
 from symposia.testing.backends import demanding, plain_request
 from symposia.testing.faults import FaultyUpstream
-from tests.backends.asking import hosts, of, openai
+from tests.backends.asking import asked, hosts, of, openai
 
 MODEL = "up:gpt-x"
 ASKED = demanding(plain_request(MODEL))
@@ -51,3 +51,27 @@ async def test_what_an_endpoint_has_is_sent(flavour: str) -> None:
             assert isinstance(items[-1], Completion), feature
         await backend.aclose()
         assert len(server.asked) == len(set(ASKED) & card.features)
+
+
+@pytest.mark.parametrize(
+    ("flavour", "knobs"),
+    [
+        ("openai", {"repetition_penalty": 1.2}),
+        ("ollama", {"repetition_penalty": 1.2}),
+        ("openai", {"stop": ("a", "b", "c", "d", "e")}),
+        ("vllm", {"thinking_budget": 64}),
+        ("anthropic", {"temperature": 0.5}),
+        ("anthropic", {"thinking_budget": 10}),
+    ],
+)
+async def test_a_knob_without_a_field_is_refused_before_any_connection(flavour: str, knobs: dict) -> None:
+    """Finer than a feature: while the request is rendered and when it is asked, nothing is dropped or sent."""
+    async with FaultyUpstream() as server:
+        endpoint = of("anthropic", server) if flavour == "anthropic" else openai(server, flavour=flavour)
+        backend = hosts(env={}).backend("up", endpoint)
+        with pytest.raises(UnsupportedRequest) as caught:
+            await anext(backend.generate(asked(**knobs)))
+        assert next(iter(knobs)) in caught.value.feature or "stop" in caught.value.feature
+        with pytest.raises(UnsupportedRequest):
+            await backend.render(asked(**knobs))
+        assert server.received == []
