@@ -47,7 +47,14 @@ _HOME = {
     "Groups": "symposia.interp.groups",
     "activations": "symposia.facade",
     "answer_start": "symposia.core.positions",
+    "Scoring": "symposia.evals.scorecard.prepare",
     "calibrate": "symposia.facade",
+    "adebate": "symposia.debates",
+    "debate": "symposia.debates",
+    "debate_eval": "symposia.debates",
+    "DebateAnswer": "symposia.talk.debate",
+    "Seat": "symposia.talk.debate",
+    "Team": "symposia.talk.debate",
     "evaluate": "symposia.facade",
     "fit": "symposia.facade",
     "load_direction": "symposia.facade",
@@ -78,6 +85,10 @@ if TYPE_CHECKING:
     from .core.profile import Participant as Participant
     from .core.profile import Profile as Profile
     from .core.profile import Sampling as Sampling
+    from .debates import adebate as adebate
+    from .debates import debate as debate
+    from .debates import debate_eval as debate_eval
+    from .evals.scorecard.prepare import Scoring as Scoring
     from .facade import Conversation as Conversation
     from .facade import activations as activations
     from .facade import calibrate as calibrate
@@ -91,6 +102,9 @@ if TYPE_CHECKING:
     from .interp.dose.values import Push as Push
     from .interp.groups import Groups as Groups
     from .talk.calculator import calculator as calculator
+    from .talk.debate import DebateAnswer as DebateAnswer
+    from .talk.debate import Seat as Seat
+    from .talk.debate import Team as Team
     from .talk.mcp import McpTools as McpTools
     from .talk.python_tool import python_tool as python_tool
     from .talk.rules import Kit as Kit

@@ -17,7 +17,7 @@ PACKAGES = {p.parent.name for p in (ROOT / "src/symposia").glob("*/__init__.py")
     p.stem for p in (ROOT / "src/symposia").glob("[a-z]*.py")
 }
 TENSOR = {"interp", "engine"}
-MEETING = {"facade", "inside", "cli"}
+MEETING = {"facade", "inside", "debates", "cli"}
 
 
 def contract(name: str) -> dict[str, list[str]]:

@@ -266,7 +266,7 @@ class Conversation(Holder):
         made = self.transcript[index].provenance
         profile = self.session.profiles.get(made.profile) if made else None
         table = self._table(profile, self.transcript[index].author)
-        return rebuild(table, self.transcript, index, self.protocol)
+        return rebuild(table, self.transcript, index, protocol=self.protocol)
 
     def save(self, path: str | Path, *, without: Sequence[str] = (), completions: bool | None = None) -> None:
         """Write `path` (JSON); beside it `completions.jsonl`, on request or if logprobs or captures were asked for.
@@ -284,7 +284,7 @@ class Conversation(Holder):
 
     async def _draw(self, name: str, start: Transcript, extras: Extras, k: int) -> Message:
         taken: list[Message] = []
-        rules = replace(self._rules(), seed_key=(*self._seed_key(), "draw", k))
+        rules = replace(self._rules(), seed_key=(*self._seed_key(), "draw", k), purpose="sample")
         await self.session.play(
             Given((Turn(speaker=name),), len(start)),
             self.participants,

@@ -19,7 +19,9 @@ from .summary import summary_request
 from .trail import trail_before
 
 
-def rebuild(table: Table, transcript: Transcript, ref: Ref, protocol: TurnProtocol | None = None) -> Request:
+def rebuild(
+    table: Table, transcript: Transcript, ref: Ref, *, protocol: TurnProtocol | None = None
+) -> Request:
     """The request behind a sampled message; its digest is the one its provenance stores.
 
     `table` must hold the profile the message was sampled with and the conversation's view, fit and date. A message made

@@ -64,6 +64,8 @@ def body(request: Request, model: str, flavour: Flavour, rules: LineRules) -> Js
     fields |= _stops(request, flavour)
     fields |= _thinking(request.sampling, flavour)
     fields |= _tools(request, names)
+    if request.force is not None and "parallel_tools" in flavour.features:
+        fields["parallel_tool_calls"] = False
     fields |= _shape(request)
     if request.logprobs is not None:
         fields |= {"logprobs": True, "top_logprobs": request.logprobs}

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from symposia.backends.endpoints import HOSTED
 from symposia.cli.scenario.build import SCRIPTED
 from symposia.cli.scenario.convert import convert
+from symposia.cli.scenario.toolkit import BUILT_IN
 from symposia.cli.scenario.tree import read_tree
 from symposia.core.errors import InvalidInput, UnknownName
 from symposia.core.models import canonical
@@ -22,7 +23,9 @@ from symposia.core.usage import Price
 from symposia.talk.debate import Debate, Seat, Team
 from symposia.talk.debate.budget import Budget
 from symposia.talk.debate.hold import answering
+from symposia.talk.debate.setting import with_tools
 from symposia.talk.debate.teams import DEFAULT, team, team_of
+from symposia.talk.tools import ToolBox
 
 from .options import DebateOptions
 from .teamfile import ProfileForm, TeamFile, read_team_file
@@ -40,6 +43,7 @@ class Assembled:
     """A debate as the flags ask for it, and the vectors its profiles name by file."""
 
     debate: Debate
+    tools: ToolBox
     vectors: tuple[SteeringVector, ...] = ()
 
 
@@ -70,7 +74,9 @@ async def assemble(asked: DebateOptions, backend: Backend) -> Assembled:
         seats.append(Seat(seat.name, seat.disposition, await _profile(asked, backend, model, form)))
     captain = await _captain(asked, backend, default, file)
     debate = _debate(asked, Team(seated.name, tuple(seats)), captain)
-    return Assembled(debate, () if file is None else file.vectors)
+    box = _tools(asked)
+    debate = with_tools(debate, box.specs) if len(box) else debate
+    return Assembled(debate, box, () if file is None else file.vectors)
 
 
 def _debate(asked: DebateOptions, seated: Team, captain: Profile | None) -> Debate:
@@ -86,7 +92,6 @@ def _debate(asked: DebateOptions, seated: Team, captain: Profile | None) -> Deba
         select=asked.select or ("vote" if captain is None else "captain"),
         orders=asked.orders,
         shows=asked.shows,
-        tools=_tools(asked),
         beliefs=asked.beliefs,
         options=_listed(asked.options, "--options"),
         seed=asked.seed,
@@ -162,15 +167,19 @@ def _address(model: str) -> str:
     return canonical(model, {SCRIPTED, *HOSTED})
 
 
-def _tools(asked: DebateOptions) -> tuple[str, ...]:
+def _tools(asked: DebateOptions) -> ToolBox:
+    """The tools of the seats; a protocol that does not go with them is refused."""
     tools = _listed(asked.tools, "--tools")
+    for name in tools:
+        if name not in BUILT_IN:
+            raise UnknownName("tool", name, BUILT_IN)
     if asked.protocol is not None and asked.protocol not in PROTOCOLS:
         raise UnknownName("protocol", asked.protocol, PROTOCOLS)
     if asked.protocol == "tool_grounded" and not tools:
         raise InvalidInput("--protocol tool_grounded needs tools: add --tools calculator")
     if asked.protocol == "parallel_consensus" and tools:
         raise InvalidInput("--protocol parallel_consensus has no tools; leave out --tools or --protocol")
-    return tools
+    return ToolBox(*(BUILT_IN[name]() for name in tools))
 
 
 def _listed(text: str | None, flag: str) -> tuple[str, ...]:

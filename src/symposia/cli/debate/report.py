@@ -55,6 +55,7 @@ class BaselineReport(Value, frozen=True, kw_only=True):
     """What a plainer method answered to the same question, and what it used."""
 
     method: str
+    model: str
     answer: str | None
     calls: Count
     tokens: Count

@@ -6,14 +6,13 @@ is, the stored result is printed as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
-from symposia.backends import Journal, Journalled
+from symposia.backends import Endpoints, Journal, Journalled
 from symposia.cli.endpoints import backend_for_addresses
 from symposia.cli.exits import DONE, ENDPOINT
 from symposia.cli.outdir import differences
@@ -22,17 +21,28 @@ from symposia.core.errors import InvalidInput
 from symposia.core.events import TurnLost
 from symposia.core.files import write_atomic
 from symposia.core.request import Backend
+from symposia.core.transcript import Transcript
 from symposia.core.value import decode
 from symposia.talk import portal
+from symposia.talk.debate import read_answer
 from symposia.talk.debate.events import SeatAbstained, Tell, Told
 from symposia.talk.debate.hold import Held, hold, nobody, prepared
-from symposia.talk.debate.stored import ANSWER, DEBATE, EVENTS, TRANSCRIPT, StoredDebate, load_debate
+from symposia.talk.debate.stored import (
+    ANSWER,
+    DEBATE,
+    EVENTS,
+    TRANSCRIPT,
+    StoredDebate,
+    load_debate,
+    load_transcript,
+)
 from symposia.talk.rules import Kit
+from symposia.talk.tools import ToolBox
 
 from .assemble import Assembled, assemble, question_of
 from .log import Log
 from .options import DebateOptions
-from .report import DebateReport, exit_of, report
+from .report import BaselineReport, DebateReport, exit_of, report
 from .show import show
 
 
@@ -40,84 +50,104 @@ def sit(asked: DebateOptions, world: World) -> int:
     """Hold it; the exit code. Raises what was refused before any call."""
     question = question_of(asked)
     backend = backend_for_addresses(world.env, Path(), rpm=asked.rpm, tpm=asked.tpm, flying=asked.concurrency)
-    stored = portal.call(_stored(asked, question, backend))
+    made, stored = portal.call(_stored(asked, question, backend))
+    sitting = _Sitting(asked, world, stored, backend, made.tools)
     if asked.out is None:
-        done = portal.call(_hold(stored, backend, world, nobody))
-        return _show(report(done), done, asked, world)
+        done = portal.call(sitting.hold(backend, nobody))
+        return _show(sitting.result, done, asked, world)
     known = _known(asked.out, stored)
-    if known is not None:
-        return _show(known, None, asked, world)
-    return _kept(stored, backend, asked, world)
+    if known is not None and (known.baselines or not asked.baseline):
+        world.err.line(f"0 new calls; kept in {asked.out}", "dim")
+        return _show(known, _held(load_debate(asked.out), load_transcript(asked.out)), asked, world)
+    return sitting.keep(asked.out)
 
 
-def _kept(stored: StoredDebate, backend: Backend, asked: DebateOptions, world: World) -> int:
-    """Hold it in its folder. A result that may still change is not stored."""
-    assert asked.out is not None
-    stored.save(asked.out)
-    with _folder(asked.out, world) as folder:
-        journalled = Journalled(backend, folder.journal, clock=world.clock)
-        held = portal.call(_hold(stored, journalled, world, folder.log.tell))
-        done = report(held)
-        held.transcript.save(asked.out / TRANSCRIPT)
-        code = exit_of(done)
-        if code != ENDPOINT:
-            write_atomic(asked.out / ANSWER, done.encode())
-        world.err.line(f"{journalled.calls} new calls; kept in {asked.out}", "dim")
-    return _show(done, held, asked, world)
-
-
-@dataclass(frozen=True)
-class _Folder:
-    journal: Journal
-    log: Log
-
-
-@contextmanager
-def _folder(path: Path, world: World) -> Iterator[_Folder]:
-    with Journal.open(path) as journal, Log(path / EVENTS, world.clock, world.redactor) as log:
-        yield _Folder(journal, log)
-
-
-async def _stored(asked: DebateOptions, question: str, backend: Backend) -> StoredDebate:
+async def _stored(asked: DebateOptions, question: str, backend: Endpoints) -> tuple[Assembled, StoredDebate]:
+    """What the flags ask for, as its models can hold it."""
     made = await assemble(asked, backend)
-    _adopt(made)
-    debate = await prepared(made.debate, backend, prompts=asked.prompts)
-    return StoredDebate(question=question, debate=debate, seed=asked.seed)
-
-
-def _adopt(made: Assembled) -> None:
-    """Vectors that profiles name by file become the local engine's."""
     if made.vectors:
         from symposia.facade import engines
 
         for vector in made.vectors:
             engines().library.add(vector)
+    for participant in made.debate.participants:
+        await backend.ready(participant.profile.model)
+    debate = await prepared(made.debate, backend, prompts=asked.prompts)
+    return made, StoredDebate(question=question, debate=debate, seed=asked.seed)
 
 
-async def _hold(stored: StoredDebate, backend: Backend, world: World, tell: Tell) -> Held:
-    def told(event: Told) -> None:
-        tell(event)
+class _Sitting:
+    """One debate under way; `result` once it has been held."""
+
+    def __init__(
+        self, asked: DebateOptions, world: World, stored: StoredDebate, backend: Endpoints, tools: ToolBox
+    ) -> None:
+        self._asked, self._world, self._stored, self._backend = asked, world, stored, backend
+        self._kit = Kit(clock=world.clock, tools=tools)
+        self.result: DebateReport
+
+    def keep(self, folder: Path) -> int:
+        """Hold it in its folder. A result that may still change is not stored."""
+        self._stored.save(folder)
+        world = self._world
+        with Journal.open(folder) as journal, Log(folder / EVENTS, world.clock, world.redactor) as log:
+            journalled = Journalled(self._backend, journal, clock=world.clock)
+            held = portal.call(self.hold(journalled, log.tell))
+        replace(self._stored, debate=held.debate).save(folder)
+        held.transcript.save(folder / TRANSCRIPT)
+        if exit_of(self.result) != ENDPOINT:
+            write_atomic(folder / ANSWER, self.result.encode())
+        world.err.line(f"{journalled.calls} new calls; kept in {folder}", "dim")
+        return _show(self.result, held, self._asked, world)
+
+    async def hold(self, backend: Backend, tell: Tell) -> Held:
+        """The debate, and the baselines if they were asked for; connections are closed after them."""
+        stored, kit = self._stored, self._kit
+
+        def told(event: Told) -> None:
+            tell(event)
+            self._tell(event)
+
+        async with aclosing(self._backend):
+            held = await hold(stored.question, stored.debate, backend, rules=stored.rules, kit=kit, tell=told)
+            beside: tuple[BaselineReport, ...] = ()
+            if self._asked.baseline:
+                from .baselines import baselines
+
+                beside = await baselines(held, stored.question, backend, kit)
+            self.result = report(held, beside)
+            return held
+
+    def _tell(self, event: Told) -> None:
+        err = self._world.err
         if isinstance(event, TurnLost):
-            world.err.line(f"{event.about.speaker}: {event.cause}: {event.message}", "yellow")
+            err.line(f"{event.about.speaker}: {event.cause}: {event.message}", "yellow")
         elif isinstance(event, SeatAbstained):
-            world.err.line(f"round {event.round}: {event.seat} abstains ({event.cause})", "yellow")
+            err.line(f"round {event.round}: {event.seat} abstains ({event.cause})", "yellow")
 
-    kit = Kit(clock=world.clock)
-    return await hold(stored.question, stored.debate, backend, rules=stored.rules, kit=kit, tell=told)
+
+def _held(stored: StoredDebate, transcript: Transcript) -> Held:
+    """A debate that was held before. How its captain was asked shows in what was said."""
+    return Held(stored.debate, transcript, read_answer(transcript, stored.debate))
 
 
 def _known(folder: Path, stored: StoredDebate) -> DebateReport | None:
     """The stored result of this very debate; `InvalidInput` if the folder holds another one."""
     if not (folder / DEBATE).exists():
         return None
-    there = load_debate(folder)
-    if there != stored:
-        fields = differences(msgspec.to_builtins(there), msgspec.to_builtins(stored))
+    there = _as_asked(load_debate(folder))
+    if there != _as_asked(stored):
+        fields = differences(msgspec.to_builtins(there), msgspec.to_builtins(_as_asked(stored)))
         raise InvalidInput(
             f"{folder} holds another debate; it differs in {'; '.join(fields)}. Choose another folder"
         )
     path = folder / ANSWER
     return decode(path.read_bytes(), DebateReport, str(path)) if path.exists() else None
+
+
+def _as_asked(stored: StoredDebate) -> StoredDebate:
+    """Without what may have turned out only on the way: how the captain had to be asked."""
+    return replace(stored, debate=replace(stored.debate, captain_by="tool"))
 
 
 def _show(done: DebateReport, held: Held | None, asked: DebateOptions, world: World) -> int:

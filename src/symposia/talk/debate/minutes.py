@@ -72,7 +72,7 @@ class Minutes:
     def _commit(self, about: About, messages: tuple[Message, ...]) -> None:
         self.transcript = self.transcript.append(*messages)
         last = messages[-1]
-        found = mark_of(last)
+        found = next((one for one in map(mark_of, messages) if one is not None), None)
         if found is None:
             return
         cause = failure_of(last)
@@ -90,7 +90,7 @@ class Minutes:
                     logprobs=scores.logprobs,
                 )
             )
-        if last.author == CAPTAIN and self.debate.stop == "captain":
+        if about.speaker == CAPTAIN and self.debate.stop == "captain":
             self._rule(about, found.round)
 
     def _rule(self, about: About, number: int) -> None:

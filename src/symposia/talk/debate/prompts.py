@@ -41,7 +41,7 @@ def disposition(size: Size, name: str) -> str:
 @cache
 def prompts_digest(size: Size) -> str:
     """Names everything a debate of this size may say."""
-    names = ("team", "captain", "seat", "neutral", "choose", "agree", "direct", "roster")
+    names = ("team", "captain", "seat", "neutral", "choose", "agree", "direct", "closing", "roster")
     texts = {name: prompt(size, name) for name in names}
     texts |= {f"dispositions/{name}": disposition(size, name) for name in roster(size)}
     return content_digest(b"symposia/debate-prompts/1\n" + canonical([size, texts]))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from symposia.core.message import Signal, Text, ToolCall
+from symposia.core.profile import Profile
 from symposia.core.request import Completion
+from symposia.core.toolspec import ToolSpec
 from symposia.talk.parse import parse
 from symposia.talk.rules import Kit, Reader, Reading
 
 from .calls import answers_for
 from .extract import extract_text
 from .reading import FAILED
+from .values import Team
 
 if TYPE_CHECKING:
     from .protocol import Debate
@@ -29,6 +35,27 @@ def kit_for(debate: Debate, kit: Kit = Kit()) -> Kit:
         answers={**kit.answers, **answers_for(debate)},
         prices={**debate.budget.prices, **kit.prices},
     )
+
+
+def with_tools(debate: Debate, tools: Sequence[ToolSpec]) -> Debate:
+    """The debate with tools for its seats, never for the captain."""
+    specs = tuple(tools)
+    team = Team(
+        debate.team.name,
+        tuple(
+            seat
+            if seat.profile is None
+            else msgspec.structs.replace(seat, profile=_equipped(seat.profile, specs))
+            for seat in debate.team.seats
+        ),
+    )
+    profile = None if debate.profile is None else _equipped(debate.profile, specs)
+    names = tuple(spec.name for spec in specs)
+    return msgspec.structs.replace(debate, team=team, profile=profile, tools=names)
+
+
+def _equipped(profile: Profile, specs: tuple[ToolSpec, ...]) -> Profile:
+    return msgspec.structs.replace(profile, tools=specs)
 
 
 def reader_for(debate: Debate) -> Reader:
