@@ -20,7 +20,7 @@ class Taken(NamedTuple):
 
 
 class CallForm(Protocol):
-    """One reply's calls. `opening` begins them anywhere in the answer, if there is one; a whole reply may be calls too."""
+    """One reply's calls. `opening`, if there is one, begins them anywhere in the answer; a whole reply may be calls."""
 
     opening: str
 
