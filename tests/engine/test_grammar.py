@@ -119,6 +119,7 @@ def test_a_forced_call_is_read_back_in_every_syntax(template):
     ("template", "name", "parameters", "says"),
     [
         ("llama3.2-list", "go-there", {}, "go-there"),
+        ("llama3.2-list", "send", {"properties": {"from": {"type": "string"}}}, "'from'"),
         ("gemma3-code", "go", {"properties": {"how far": {"type": "integer"}}}, "how far"),
         ("qwen3-coder", "go", {"properties": {"to": {"type": "string", "pattern": "^[a-z]+$"}}}, "pattern"),
         ("qwen3-coder", "go", {"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, "anyOf"),

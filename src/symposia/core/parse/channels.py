@@ -17,6 +17,7 @@ from .jsoncalls import read_arguments, unfinished
 
 MESSAGE = "<|message|>"
 _ENDS = ("<|end|>", "<|return|>", "<|call|>", "<|start|>", "<|channel|>")
+_END = re.compile("|".join(map(re.escape, _ENDS)))
 _KEPT = ("<|start|>", "<|channel|>")  # they end a message by beginning the next header
 _HEADER = ("<|start|>", "<|channel|>", "<|constrain|>", MESSAGE, "to=")
 _LONGEST = 400  # characters of a header
@@ -108,7 +109,8 @@ class Channels:
             return
         index = len(self._gathered.calls)
         whole = len(self._held)
-        first = min((at for end in _ENDS if (at := self._held.find(end)) >= 0), default=whole)
+        mark = _END.search(self._held)
+        first = mark.start() if mark else whole
         for at in dict.fromkeys((found[0] if found else whole, first)):
             body = self._held[:at]
             call = read_arguments(self._name, body, index)

@@ -20,9 +20,9 @@ class Taken(NamedTuple):
 
 
 class CallForm(Protocol):
-    """One reply's calls. `openings` begin them anywhere in the answer; a whole reply may also be calls."""
+    """One reply's calls. `opening`, if there is one, begins them anywhere in the answer; a whole reply may be calls."""
 
-    openings: tuple[str, ...]
+    opening: str
 
     def begins(self, head: str, *, final: bool) -> bool | None:
         """Whether an answer that begins with `head` may be calls as a whole; None: more of it is needed."""
@@ -36,7 +36,7 @@ class CallForm(Protocol):
 class NoCalls:
     """Everything is text."""
 
-    openings: tuple[str, ...] = ()
+    opening = ""
 
     def begins(self, head: str, *, final: bool) -> bool | None:
         """Never."""
@@ -60,7 +60,7 @@ class Tagged:
         quotes: tuple[str, ...],
         read: Callable[[str, int], tuple[ToolCall, ...]],
     ) -> None:
-        self.openings: tuple[str, ...] = (opening,)
+        self.opening = opening
         self._closing, self._quotes, self._read = closing, quotes, read
         self._seeking = Closing((closing,), quotes)
 
@@ -70,7 +70,7 @@ class Tagged:
 
     def take(self, text: str, index: int, *, final: bool) -> Taken | None:
         """One tagged block."""
-        start = len(self.openings[0])
+        start = len(self.opening)
         found = self._seeking.find(text, start, final=final)
         if found is None and not final:
             return None

@@ -16,7 +16,7 @@ _NAMED = re.compile(r"\s*([^\s\[\]{}\"]+?)\s*(?:\[CALL_ID\]\s*([A-Za-z0-9_-]*)\s
 class MarkedList:
     """`[TOOL_CALLS][{"name", "arguments", "id"}]`."""
 
-    openings: tuple[str, ...] = (MARK,)
+    opening = MARK
 
     def begins(self, head: str, *, final: bool) -> bool | None:
         """Never: calls have a mark."""
@@ -41,7 +41,7 @@ class MarkedList:
 class MarkedNames:
     """`[TOOL_CALLS]NAME[CALL_ID]ID[ARGS]{…}`, repeated; id and argument mark may be missing."""
 
-    openings: tuple[str, ...] = (MARK,)
+    opening = MARK
 
     def begins(self, head: str, *, final: bool) -> bool | None:
         """Never: calls have a mark."""

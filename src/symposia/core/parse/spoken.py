@@ -67,14 +67,12 @@ class Spoken:
             if begins:
                 self.state = "calling"
                 return
-        openings = self._form.openings
-        at = min((at for opening in openings if (at := self._held.find(opening)) >= 0), default=-1)
-        ready = at
-        if at < 0:
-            waits = 0 if final else max((_overlap(self._held, opening) for opening in openings), default=0)
-            ready = len(self._held) - waits
-        else:
+        opening = self._form.opening
+        ready = self._held.find(opening) if opening else -1
+        if ready >= 0:
             self.state = "calling"
+        else:
+            ready = len(self._held) - (_overlap(self._held, opening) if opening and not final else 0)
         if ready:
             self._may_be_whole = False
             piece, self._held = self._held[:ready], self._held[ready:]

@@ -25,7 +25,7 @@ class WholeJson:
     An object that does not say what it calls is text.
     """
 
-    openings: tuple[str, ...] = (PYTHON_TAG,)
+    opening = PYTHON_TAG
 
     def begins(self, head: str, *, final: bool) -> bool | None:
         """Whether it is an object whose first key is one that calls have."""
@@ -61,7 +61,7 @@ class WholeJson:
 class WholeList:
     """`[f(a=1), g()]`; after a python tag also behind text."""
 
-    openings: tuple[str, ...] = (PYTHON_TAG,)
+    opening = PYTHON_TAG
 
     def begins(self, head: str, *, final: bool) -> bool | None:
         """Whether it is a list whose first element is a call without arguments or with a named one."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from keyword import iskeyword
 from typing import Any
 
 from symposia.core.errors import UnsupportedRequest
@@ -49,8 +50,8 @@ class NamedArguments:
         told = self._schema.get("properties", {})
         self._shapes: dict[str, Any] = {name: told.get(name, {}) for name in (*required, *told)}
         self._required = set(required)
-        for name in (tool.name.replace(".", "_"), *self._shapes):
-            if marks.quoted and not name.isidentifier():
+        for name in (*tool.name.split("."), *self._shapes):
+            if marks.quoted and (iskeyword(name) or not name.isidentifier()):
                 raise self._refused(
                     f"its calls are written as code, in which {name!r} is no name", "rename it"
                 )

@@ -12,7 +12,7 @@ from symposia.core.message import Signal, Text, ToolCall
 from symposia.core.profile import Profile
 from symposia.core.request import Completion
 from symposia.core.toolspec import ToolSpec
-from symposia.talk.parse import SUPPORTED, parse
+from symposia.talk.parse import parse
 from symposia.talk.rules import Kit, Reader, Reading
 
 from .calls import answers_for
@@ -65,8 +65,9 @@ def reader_for(debate: Debate) -> Reader:
     def read(completion: Completion) -> Reading:
         if completion.scores is not None:
             return KEPT
-        syntax = completion.syntax if offered and completion.syntax in SUPPORTED else "plain"
-        parts = completion.parts or parse(completion.text, syntax, opens_thinking=completion.opens_thinking)
+        parts = completion.parts or parse(
+            completion.text, completion.syntax, offered=offered, opens_thinking=completion.opens_thinking
+        )
         if any(isinstance(part, ToolCall) for part in parts):
             return KEPT
         if completion.finish_reason in ("content_filter", "refusal"):
