@@ -47,9 +47,11 @@ _HOME = {
     "Groups": "symposia.interp.groups",
     "activations": "symposia.facade",
     "answer_start": "symposia.core.positions",
+    "Scoring": "symposia.evals.scorecard.prepare",
     "calibrate": "symposia.facade",
     "adebate": "symposia.debates",
     "debate": "symposia.debates",
+    "debate_eval": "symposia.debates",
     "DebateAnswer": "symposia.talk.debate",
     "Seat": "symposia.talk.debate",
     "Team": "symposia.talk.debate",
@@ -85,6 +87,8 @@ if TYPE_CHECKING:
     from .core.profile import Sampling as Sampling
     from .debates import adebate as adebate
     from .debates import debate as debate
+    from .debates import debate_eval as debate_eval
+    from .evals.scorecard.prepare import Scoring as Scoring
     from .facade import Conversation as Conversation
     from .facade import activations as activations
     from .facade import calibrate as calibrate

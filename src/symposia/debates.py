@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Literal, TypedDict, Unpack, cast
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypedDict, Unpack, cast
 
 from symposia.core.errors import UnknownName
+from symposia.core.models import canonical
 from symposia.core.profile import Profile
 from symposia.core.request import Backend
 from symposia.facade import default_backend
@@ -20,6 +22,11 @@ from symposia.talk.debate.teams import team as team_named
 from symposia.talk.debate.values import Kind
 from symposia.talk.rules import Kit
 from symposia.talk.tools import ToolBox
+
+if TYPE_CHECKING:
+    from symposia.evals.scorecard.card import Scorecard
+    from symposia.evals.scorecard.prepare import Scoring
+    from symposia.evals.tasks.item import Item
 
 MODEL: Final = "symposia:tiny"
 SAME: Final = "same"
@@ -103,10 +110,42 @@ async def adebate(
     return await hold(question, held, behind, rules=rules, kit=Kit(tools=box))
 
 
+def debate_eval(
+    tasks: Sequence[str] | Mapping[str, Sequence[Item]],
+    *,
+    model: str = MODEL,
+    scoring: Scoring | None = None,
+    tools: ToolBox | None = None,
+    out: str | Path | None = None,
+    backend: Backend | None = None,
+) -> Scorecard:
+    """Debate beside baselines of equal calls and equal tokens, on questions with one right answer. Blocks.
+
+    `tasks` names sets that ship (`["arithmetic", "ordering"]`), or gives items by task. With a folder `out`, everything
+    asked of a model is kept in its journal, and the same call goes on where it was stopped. Raises `InvalidInput` and
+    `UnsupportedRequest` for what cannot be scored, before any call.
+    """
+    from symposia.backends import Journal
+    from symposia.evals.scorecard.prepare import Scoring, plan_for, tasks_named
+    from symposia.evals.scorecard.score import score
+
+    given = tasks if isinstance(tasks, Mapping) else tasks_named(tasks)
+    items = {name: tuple(listed) for name, listed in given.items()}
+    behind, box = default_backend() if backend is None else backend, tools or ToolBox()
+
+    async def scored(journal: Journal) -> Scorecard:
+        address = canonical(model) if backend is None else model
+        plan = await plan_for(items, address, scoring or Scoring(), behind, tools=box.specs)
+        return (await score(plan, behind, journal, kit=Kit(tools=box))).card
+
+    with Journal.unkept() if out is None else Journal.open(out) as journal:
+        return portal.call(scored(journal))
+
+
 def _seated(team: str | Sequence[str] | Team) -> Team:
     if isinstance(team, Team):
         return team
     return team_named(team) if isinstance(team, str) else team_of(tuple(team))
 
 
-__all__ = ["Budget", "Options", "Seat", "Team", "adebate", "debate"]
+__all__ = ["Budget", "Options", "Seat", "Team", "adebate", "debate", "debate_eval"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 
-from symposia.backends import Journal
+from symposia.backends import Endpoints, Journal
 from symposia.cli.debate.assemble import prices_of
 from symposia.cli.debate.report import THEIRS
 from symposia.cli.endpoints import backend_for_addresses
@@ -47,17 +49,7 @@ def evaluation(asked: EvalOptions, world: World) -> int:
             world.err.line(
                 f"{asked.out} holds {len(journal)} replies already; none is asked for again", "dim"
             )
-        scored = portal.call(
-            score(
-                plan,
-                backend,
-                journal,
-                kit=kit,
-                concurrency=asked.concurrency,
-                tell=progress.tell,
-                keep=keeping,
-            )
-        )
+        scored = portal.call(_scored(asked, plan, backend, journal, kit, Following(progress, keeping)))
     if asked.out is not None:
         keeping.write(asked.out)
         _write(scored, asked.out, world)
@@ -79,6 +71,30 @@ class _Progress:
         if done * 10 // self._all > (done - 1) * 10 // self._all:
             told = ", ".join(f"{n} {grade}" for grade, n in sorted(self._grades.items()))
             self._world.err.line(f"{done} of {self._all} trials: {told}", "dim")
+
+
+@dataclass(frozen=True)
+class Following:
+    """Who hears of trials, and who keeps debates for a closer look."""
+
+    progress: _Progress
+    keeping: Keeping
+
+
+async def _scored(
+    asked: EvalOptions, plan: Plan, backend: Endpoints, journal: Journal, kit: Kit, by: Following
+) -> Scored:
+    """The run; connections are closed after it."""
+    async with aclosing(backend):
+        return await score(
+            plan,
+            backend,
+            journal,
+            kit=kit,
+            concurrency=asked.concurrency,
+            tell=by.progress.tell,
+            keep=by.keeping,
+        )
 
 
 def _write(scored: Scored, folder: Path, world: World) -> None:

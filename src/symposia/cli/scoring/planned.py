@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from msgspec.structs import replace
 
 from symposia.backends.endpoints import HOSTED
 from symposia.cli.debate.assemble import MODEL, assemble
 from symposia.cli.debate.options import DebateOptions
 from symposia.cli.scenario.build import SCRIPTED
+from symposia.cli.scenario.toolkit import BUILT_IN
 from symposia.core.errors import InvalidInput, UnknownName
 from symposia.core.models import canonical
 from symposia.core.profile import Profile
@@ -22,9 +21,6 @@ from symposia.talk.debate import Debate
 from symposia.talk.tools import ToolBox
 
 from .options import EvalOptions
-
-if TYPE_CHECKING:
-    from symposia.talk.tools import Tool
 
 
 def items_of(asked: EvalOptions) -> dict[str, tuple[Item, ...]]:
@@ -60,12 +56,11 @@ def listed(text: str, flag: str) -> tuple[str, ...]:
 
 def toolbox(names: str | None) -> ToolBox:
     """The tools of these names."""
-    known = {"calculator": _calculator, "run_python": _run_python}
     wanted = () if names is None else listed(names, "--tools")
     for name in wanted:
-        if name not in known:
-            raise UnknownName("tool", name, known)
-    return ToolBox(*(known[name]() for name in wanted))
+        if name not in BUILT_IN:
+            raise UnknownName("tool", name, BUILT_IN)
+    return ToolBox(*(BUILT_IN[name]() for name in wanted))
 
 
 async def planned(asked: EvalOptions, backend: Backend, tools: ToolBox) -> Plan:
@@ -123,15 +118,3 @@ def _capped(debate: Debate, tokens: int) -> Debate:
         profile=shorter(debate.profile),
         captain=shorter(debate.captain),
     )
-
-
-def _calculator() -> Tool:
-    from symposia.talk.calculator import calculator
-
-    return calculator
-
-
-def _run_python() -> Tool:
-    from symposia.talk.python_tool import python_tool
-
-    return python_tool("run_python", seconds=3.0, max_chars=4096)

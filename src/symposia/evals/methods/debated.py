@@ -10,7 +10,6 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from symposia.core.errors import BackendError, ContextOverflow, InvalidInput, TurnFailed
-from symposia.core.profile import Profile
 from symposia.core.value import Value
 from symposia.evals.scorecard.grade import grade_text
 from symposia.evals.scorecard.trial import Course, SeatAnswer, Tried
@@ -18,6 +17,7 @@ from symposia.evals.tasks.item import Item, Question
 from symposia.talk.boundary import cause_of
 from symposia.talk.debate import Debate
 from symposia.talk.debate.hold import Held, hold
+from symposia.talk.debate.setting import with_tools
 from symposia.talk.debate.teams import team
 from symposia.talk.rules import Rules
 
@@ -66,29 +66,12 @@ class Debated:
 
 def debate_on(bench: Bench, *, tools: bool) -> Debate:
     """The run's debate, on this item."""
-    base = bench.setup.debate
-    if base is None:
+    setup = bench.setup
+    if setup.debate is None:
         raise InvalidInput("a debate needs a team; this run has none")
     item = bench.item
-    debate = replace(base, kind=item.kind, options=item.options, seed=bench.setup.seed)
-    return _with_tools(debate, bench) if tools else debate
-
-
-def _with_tools(debate: Debate, bench: Bench) -> Debate:
-    """Every seat, never the captain, has the run's tools."""
-    specs = bench.setup.tools
-
-    def given(profile: Profile | None) -> Profile | None:
-        return None if profile is None else replace(profile, tools=specs)
-
-    seats = tuple(replace(seat, profile=given(seat.profile)) for seat in debate.team.seats)
-    return replace(
-        debate,
-        team=replace(debate.team, seats=seats),
-        profile=given(debate.profile),
-        tools=tuple(spec.name for spec in specs),
-        tool_budget=bench.setup.tool_budget,
-    )
+    debate = replace(setup.debate, kind=item.kind, options=item.options, seed=setup.seed)
+    return replace(with_tools(debate, setup.tools), tool_budget=setup.tool_budget) if tools else debate
 
 
 async def held_on(bench: Bench, debate: Debate) -> tuple[Held, Meter] | Ran:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from symposia.core.value import canonical, content_digest
 from symposia.talk.debate.values import Size
 
-NAMES = ("single", "closing", "consistent", "best")
+NAMES = ("single", "consistent", "best")
 
 
 @cache

@@ -19,6 +19,7 @@ from symposia.talk.boundary import cause_of, misconfigured
 from symposia.talk.converse import converse
 from symposia.talk.debate.extract import Extracted, extract
 from symposia.talk.debate.keys import answer_key
+from symposia.talk.debate.prompts import prompt as debate_prompt
 from symposia.talk.protocols import Step, Stop, Turn
 from symposia.talk.rules import Rules
 
@@ -104,7 +105,7 @@ class _Answering(Value, frozen=True):
 def _turn(bench: Bench, *, tools: bool) -> Turn:
     if not tools:
         return Turn(speaker=EXPERT)
-    closing = prompt(bench.setup.prompts, "closing")
+    closing = debate_prompt(bench.setup.prompts, "closing")
     return Turn(speaker=EXPERT, tool_rounds=bench.setup.tool_budget, closing=closing)
 
 

@@ -14,13 +14,14 @@ from symposia.core.request import Backend
 from symposia.core.toolspec import ToolSpec
 from symposia.core.value import Count, Value
 from symposia.evals.methods.method import Counting, Setup
-from symposia.evals.methods.registry import DEFAULT
+from symposia.evals.methods.registry import DEFAULT, method
 from symposia.evals.tasks.item import Item
 from symposia.evals.tasks.sets import shipped
 from symposia.talk.debate import Debate, Team
-from symposia.talk.debate.hold import answering, prepared
+from symposia.talk.debate.hold import SMALL, answering, prepared
 from symposia.talk.debate.teams import DEFAULT as DEFAULT_TEAM
 from symposia.talk.debate.teams import team, team_of
+from symposia.talk.debate.values import Size
 
 from .plan import Plan
 
@@ -77,12 +78,15 @@ async def plan_for(
     if scoring.reply_tokens is not None:
         sampling = msgspec.structs.replace(profile.sampling, max_tokens=scoring.reply_tokens)
         profile = msgspec.structs.replace(profile, sampling=sampling)
-    ready = await prepared(debate or _debate(scoring, profile), backend, prompts=scoring.prompts)
     methods = tuple(WITH_TOOLS.get(name, name) for name in scoring.methods) if tools else scoring.methods
+    ready: Debate | None = None
+    if any(method(name).debates for name in methods):
+        ready = await prepared(debate or _debate(scoring, profile), backend, prompts=scoring.prompts)
+    size = await _size(scoring, profile, backend) if ready is None else ready.prompts
     return Plan(
         setup=Setup(
             profile=profile,
-            prompts=ready.prompts,
+            prompts=size,
             seed=scoring.seed,
             count=scoring.count,
             tools=tuple(tools),
@@ -93,6 +97,14 @@ async def plan_for(
         methods=methods,
         repeats=scoring.repeats,
     )
+
+
+async def _size(scoring: Scoring, profile: Profile, backend: Backend) -> Size:
+    """The prompts' size where no debate decides it, by the same rule."""
+    if scoring.prompts != "auto":
+        return scoring.prompts
+    window = (await backend.describe(profile.model)).context_window
+    return "short" if window is not None and window < SMALL else "full"
 
 
 def _debate(scoring: Scoring, profile: Profile) -> Debate:
