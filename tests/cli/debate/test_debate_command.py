@@ -143,6 +143,20 @@ def test_the_question_may_come_from_stdin_or_a_file(here: Here, tmp_path: Path) 
     assert "question is empty" in empty.stderr
 
 
+def test_a_users_rule_may_lie_where_the_command_is_typed(
+    symposia: Callable[..., object], tmp_path: Path
+) -> None:
+    """`--stop FILE:FUNCTION` finds a module of the working folder."""
+    (tmp_path / "enough.py").write_text(
+        "def rule(rounds, debate):\n    return 'enough' if rounds else None\n"
+    )
+    script = f"scripted:{ROOT}/examples/debate/script.py:reply"
+    question = "[agree_at_once] What is 6 times 7?"
+    done = symposia("debate", question, "--model", script, "--stop", "enough:rule", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
+    assert "answered: enough" in done.stderr
+
+
 TEAM = f"""team: mixed
 model: {MODEL}
 captain: {{sampling: {{temperature: 0}}}}
