@@ -19,12 +19,19 @@ SCENARIO = "scenario"
 def formats() -> tuple[StoredFormat, ...]:
     """What is stored and printed, by every package."""
     from symposia.talk import conversation_file
+    from symposia.talk.debate import stored
+
+    from .debate.log import RecordedTold
+    from .debate.report import DebateReport
 
     return (
         *core_formats(),
         StoredFormat(conversation_file.FORMAT, 1, conversation_file.ConversationFile),
         StoredFormat("symposia.event", 1, Recorded),
         StoredFormat("symposia.run", 1, RunReport),
+        StoredFormat(stored.FORMAT, 1, stored.StoredDebate),
+        StoredFormat("symposia.debate-event", 1, RecordedTold),
+        StoredFormat("symposia.debate-report", 1, DebateReport),
     )
 
 

@@ -120,6 +120,7 @@ def test_every_event_has_its_debate_number_and_times(here: Here, tmp_path: Path)
         (["--captain", "none"], "needs a captain"),
         (["--max-calls", "0"], "--max-calls: expected at least 1"),
         (["--max-cost", "1"], "--max-cost needs a price"),
+        (["--temperature", "-1"], "temperature"),
         (["--beliefs", "--model", MODEL.replace("reply", "words_only")], "leave out --beliefs"),
         (["--file", "nowhere.txt"], "one question"),
     ],
@@ -140,6 +141,20 @@ def test_the_question_may_come_from_stdin_or_a_file(here: Here, tmp_path: Path) 
     empty = here("debate", "-", "--model", MODEL, stdin=" \n")
     assert empty.exit_code == 2
     assert "question is empty" in empty.stderr
+
+
+def test_a_users_rule_may_lie_where_the_command_is_typed(
+    symposia: Callable[..., object], tmp_path: Path
+) -> None:
+    """`--stop FILE:FUNCTION` finds a module of the working folder."""
+    (tmp_path / "enough.py").write_text(
+        "def rule(rounds, debate):\n    return 'enough' if rounds else None\n"
+    )
+    script = f"scripted:{ROOT}/examples/debate/script.py:reply"
+    question = "[agree_at_once] What is 6 times 7?"
+    done = symposia("debate", question, "--model", script, "--stop", "enough:rule", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
+    assert "answered: enough" in done.stderr
 
 
 TEAM = f"""team: mixed

@@ -74,6 +74,8 @@ async def assemble(asked: DebateOptions, backend: Backend) -> Assembled:
         model = models.get(seat.name) or form.model or default
         seats.append(Seat(seat.name, seat.disposition, await _profile(asked, backend, model, form)))
     captain = await _captain(asked, backend, default, file)
+    if ":" in (asked.stop or "") and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # a rule by path may lie where the command is typed
     debate = _debate(asked, Team(seated.name, tuple(seats)), captain)
     box = _tools(asked)
     debate = with_tools(debate, box.specs) if len(box) else debate
