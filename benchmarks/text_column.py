@@ -269,6 +269,15 @@ def crowd_rows() -> list[Row]:
     ]
 
 
+def hosted_rows() -> list[Row]:
+    """The bars of hosted models, measured by `hosted.py` in a process of its own: it imports an SDK."""
+    script = ROOT / "benchmarks" / "hosted.py"
+    run = subprocess.run([sys.executable, str(script), "--json"], capture_output=True, text=True, check=False)
+    if not run.stdout:
+        return [Row("hosted models", None, "", "-", None, run.stderr.strip().splitlines()[-1])]
+    return [Row(**row) for row in json.loads(run.stdout)["rows"] if row["bar"] != "-"]
+
+
 def rows() -> list[Row]:
     """Every row, in the specification's order."""
     return [
@@ -277,6 +286,7 @@ def rows() -> list[Row]:
         at_most("harness CPU a turn: two parties, 20 turns", best(30, two_parties), 0.2, "ms"),
         at_most("harness CPU a turn: 200 messages, five parties, trails", best(5, five_parties), 1.0, "ms"),
         *crowd_rows(),
+        *hosted_rows(),
         *parser_rows(),
         at_most("save and load 10,000 messages", best(3, save_and_load), 0.3, "s"),
         at_most("HTML of 1,000 messages", best(3, html), 0.1, "s"),

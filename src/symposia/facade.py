@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from symposia.backends.endpoints import Builder, Endpoints
-from symposia.backends.hosts import Hosts
 from symposia.core.capture import ActivationRef
 from symposia.core.errors import InvalidInput, UnknownModel
 from symposia.core.intervention import Ablate, Add, Gate
@@ -28,6 +27,8 @@ from symposia.talk.conversation import Conversation as TalkConversation
 from symposia.talk.scenario import Scenario
 
 if TYPE_CHECKING:
+    from symposia.backends.endpoint import Remote
+    from symposia.backends.hosts import Hosts
     from symposia.engine import Engines
     from symposia.interp.acts.answer import Activations
     from symposia.interp.acts.store import ActivationStore
@@ -84,6 +85,8 @@ def backend_of(
     `store` is a folder for what is captured; without, it is held in memory. `hosts` makes the built-in endpoints;
     without, one that finds keys in the process's environment when a hosted model is first asked.
     """
+    from symposia.backends.hosts import Hosts
+
     makes = Hosts(os.environ) if hosts is None else hosts
     built_in = {name: partial(makes.backend, name, one) for name, one in makes.built_in().items()}
     local = engines if store is None else partial(engines_keeping, store)
@@ -93,6 +96,19 @@ def backend_of(
 def keeping(folder: str | Path) -> Endpoints:
     """The backend of a conversation whose captures go to a folder: `Conversation(..., backend=keeping("acts"))`."""
     return backend_of(store=folder)
+
+
+def with_endpoints(declared: Mapping[str, Remote]) -> Endpoints:
+    """The backend of a conversation with endpoints of your own: `Conversation(..., backend=with_endpoints({…}))`.
+
+    A name that is built in is replaced. Keys are looked for in the process's environment, when first needed.
+    """
+    from symposia.backends.hosts import Hosts
+
+    hosts = Hosts(os.environ)
+    return backend_of(
+        {name: partial(hosts.backend, name, one) for name, one in declared.items()}, hosts=hosts
+    )
 
 
 @cache

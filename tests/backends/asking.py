@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from symposia.backends import AnthropicEndpoint, Hosts, OpenAIEndpoint
+from symposia.backends import AnthropicEndpoint, OpenAIEndpoint
 from symposia.backends.endpoint import Remote
+from symposia.backends.hosts import Hosts
 from symposia.backends.policy import Policy, Retries
 from symposia.core.lines import Line, Segment
 from symposia.core.request import Completion, Delta, Item, Request

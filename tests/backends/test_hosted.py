@@ -245,7 +245,7 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(tmp_path: Pat
     code = """
 import asyncio, sys
 sys.modules["openai"] = sys.modules["anthropic"] = None
-from symposia.backends import Hosts
+from symposia.backends.hosts import Hosts
 for name, endpoint in Hosts({"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}).built_in().items():
     if name in ("openai", "anthropic"):
         try:

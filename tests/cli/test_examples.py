@@ -18,8 +18,10 @@ CODES = {
     "moderated": 0,
     "moderated_bad": 1,
     "steered_remote": 2,
+    "one_call": 2,  # no key here; tests/cli/test_hosted.py gives it a server
     "dishes": 0,
     "captured": 0,
+    "tools": 0,
 }
 MORE = {"dishes": ["--row", "2"]}
 
@@ -34,8 +36,10 @@ def test_every_example_is_here() -> None:
 
 
 @pytest.mark.parametrize("name", CODES)
-def test_examples_run(name: str, here: Callable[..., Result], tmp_path: Path) -> None:
+def test_examples_run(name: str, here: Callable[..., Result], tmp_path: Path, monkeypatch) -> None:
     """As its first lines say: a folder, an exit code, and no traceback."""
+    for variable in ("OPENAI_API_KEY", "OPENAI_API_KEY_FILE"):
+        monkeypatch.delenv(variable, raising=False)
     done = here(
         "run", ROOT / "examples" / f"{name}.yaml", *MORE.get(name, []), "--out", tmp_path / "r", "--json"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -90,6 +91,10 @@ def test_models(here: Here) -> None:
     assert facts["address"]["short"] == "symposia:tiny"
     assert facts["card"]["context_window"] == 2048
     assert facts["template"]["system"] == "head"
+    assert facts["card"]["syntax"] == facts["template"]["syntax"] == "hermes"
+    shown = here("models", "show", "tiny").stdout
+    assert re.search(r"^  syntax +hermes$", shown, re.MULTILINE)
+    assert re.search(r"^    think +<think>, </think>$", shown, re.MULTILINE)
     assert facts["runs"]["runner"] == "lean"
     assert facts["runs"]["warnings"] == []
     checked = here("models", "check", "symposia:tiny", "--json")

@@ -88,6 +88,29 @@ def test_formats(here: Here) -> None:
     assert [line["type"] for line in lines] == ["message"] * 6 + ["stopped"]
     assert [line["index"] for line in lines[:-1]] == [1, 2, 3, 4, 5, 6]
     assert lines[-1]["usage"]["total"]["calls"] == 6
+    for ending in (lines[-1], whole["stopped"]):
+        rows = {row["participant"]: row for row in ending["ledger"]}
+        assert {(row["endpoint"], row["purpose"]) for row in rows.values()} == {("scripted", "turn")}
+        assert sum(row["calls"] for row in rows.values()) == 6
+        assert all(
+            row["output_tokens"] == ending["usage"][name]["output_tokens"] for name, row in rows.items()
+        )
+
+
+def test_a_resumed_run_tells_what_all_of_it_spent(
+    here: Here, tmp_path: Path, counting: Callable[..., Path]
+) -> None:
+    """The ledger of a run goes on where its events stopped: parts add up to the whole."""
+    path = counting()
+    whole = json.loads(here("run", path, "--json", "--out", tmp_path / "whole").stdout)["stopped"]["ledger"]
+    here("run", path, "--out", tmp_path / "cut", "--turns", 3)
+    resumed = here("run", path, "--json", "--out", tmp_path / "cut", "--resume")
+    parts = json.loads(resumed.stdout)["stopped"]["ledger"]
+
+    def timeless(rows: list[dict]) -> list[dict]:
+        return [{**row, "seconds": 0.0} for row in rows]
+
+    assert timeless(parts) == timeless(whole)
 
 
 def test_resumed_equals_uncut(symposia: Process, tmp_path: Path, counting: Callable[..., Path]) -> None:

@@ -14,8 +14,8 @@ from symposia.cli.flow import Flow
 from symposia.cli.screen import Screen
 from symposia.cli.table import Table
 from symposia.cli.terminal import Terminal, colour_of
-from symposia.core.events import GenerationRetried, TurnDenied, TurnTaken
-from symposia.core.message import NOBODY, Message, Signal, said
+from symposia.core.events import GenerationRetried, ToolCalled, ToolReturned, TurnDenied, TurnTaken
+from symposia.core.message import NOBODY, Message, Signal, Text, ToolCall, ToolResult, said
 from symposia.core.palette import DARK, ENOUGH, LIGHT, contrast
 from symposia.core.request import About, Delta
 
@@ -106,6 +106,45 @@ def test_side_by_side_turns_do_not_mix() -> None:
     assert "one two" in plain
     assert "eins zwei" in plain
     assert plain.index("one two") < plain.index("eins zwei")
+
+
+def trail() -> tuple[Message, ...]:
+    """Ann says something, calls a tool, reads its result and answers."""
+    own = frozenset({"ann"})
+    call = ToolCall(id="1", name="add", arguments={"a": 1})
+    return (
+        Message(author="ann", parts=(Text("Let me see."), call), audience=own, origin="sampled", as_of=0),
+        Message(author="tool", parts=(ToolResult(id="1", name="add", text="1"),), audience=own),
+        said("ann", "It is 1."),
+    )
+
+
+def test_tool_calls_are_shown_as_they_happen() -> None:
+    """On a terminal: what was said, the call, its result, the answer, in that order and once each."""
+    out, stream = person()
+    screen = Screen(out, ["ann"])
+    first, second = About(speaker="ann"), About(speaker="ann", call=1, purpose="tool")
+    screen.delta(first, Delta(text="Let me see."))
+    screen.delta(first, Delta(text='{"name": "add"}', phase="tool"))
+    screen.event(ToolCalled(about=first, name="add", id="1", arguments={"a": 1}))
+    screen.event(ToolReturned(about=first, name="add", id="1", seconds=0.0, error=False, text="1"))
+    screen.delta(second, Delta(text="It is 1."))
+    screen.event(TurnTaken(about=first, messages=trail()))
+    assert stream.seen() == ('ann Let me see. ann calls add {"a":1} ann result of add: 1 ann It is 1.')
+    screen.message(said("ann", "More."))
+    assert screen._count == 4
+
+
+def test_tool_calls_are_lines_elsewhere() -> None:
+    """Where nobody looks, calls and results are lines with their index, to whom they were visible."""
+    stream = io.StringIO()
+    screen = Screen(Terminal(stream, {}), ["ann"])
+    screen.event(ToolCalled(name="add", id="1"))
+    screen.event(TurnTaken(messages=trail()))
+    assert stream.getvalue() == (
+        '[0] ann (to ann): Let me see.\n(calls) add {"a":1}\n'
+        "[1] tool (to ann): (result of add) 1\n[2] ann: It is 1.\n"
+    )
 
 
 def test_plain_lines_elsewhere() -> None:

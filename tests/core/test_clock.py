@@ -93,3 +93,17 @@ def test_the_system_clock_is_the_system_clock() -> None:
     clock: Clock = SystemClock()
     assert abs(clock.time() - time.time()) < 5
     assert clock.monotonic() <= time.monotonic()
+
+
+async def test_run_waits_for_whoever_works_between_two_sleeps() -> None:
+    """A task that takes many turns of the event loop before it sleeps again is driven on, not left waiting."""
+    clock = VirtualClock()
+
+    async def slow_worker() -> float:
+        for _ in range(3):
+            for _ in range(500):
+                await asyncio.sleep(0)
+            await clock.sleep(10)
+        return clock.monotonic()
+
+    assert await clock.run(slow_worker()) == 30.0

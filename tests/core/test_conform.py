@@ -82,6 +82,7 @@ rules = st.builds(
     tool_lines=st.sampled_from(["native", "as_user"]),
     calls_per_line=st.sampled_from([None, 1, 2]),
     call_ids=st.sampled_from(["any", "alnum9"]),
+    trails=st.sampled_from(["anywhere", "in_a_turn"]),
 )
 
 
@@ -151,10 +152,13 @@ def test_output_obeys_the_rules(lines: tuple[Line, ...], rule: LineRules) -> Non
     if rule.tool_lines == "as_user":
         assert "tool" not in roles
         assert not any(line.calls for line in out)
+    if rule.trails == "in_a_turn" and rule.alternate and rule.late_system == "as_user":
+        counted = [line.role for line in out if line.role in ("user", "assistant") and not line.calls]
+        assert all(before != after for before, after in pairwise(counted))
     if rule.alternate:
         for before, after in pairwise(out):
             same = before.role == after.role and before.role in ("user", "assistant")
-            assert not same or before.calls
+            assert not same or before.calls or (after.calls and rule.trails == "in_a_turn")
     if rule.call_ids == "alnum9":
         ids = [call.id for line in out for call in line.calls] + [
             line.call_id for line in out if line.call_id
@@ -170,8 +174,46 @@ def test_calls_and_results_still_meet(lines: tuple[Line, ...], rule: LineRules) 
         asked = {call.id: str(call.arguments) for line in some for call in line.calls}
         return {(asked[line.call_id], line.text) for line in some if line.call_id in asked}
 
-    if rule.tool_lines == "native":
+    if rule.tool_lines == "native" and rule.trails == "anywhere":
         assert pairs(conform(lines, rule)) == pairs(lines)
+
+
+@given(dialogues(), rules)
+def test_results_stand_behind_their_calls(lines: tuple[Line, ...], rule: LineRules) -> None:
+    """As lines or as text, split or not: whatever answers a call comes after it, and before the next turn's calls."""
+
+    def order(some: tuple[Line, ...]) -> list[str]:
+        shown = [line.text + "".join(str(call.arguments) for call in line.calls) for line in some]
+        return re.findall(r"#\d+#", "".join(shown))
+
+    out = order(conform(lines, rule))
+    for trail in trails(lines):
+        for call, answer in trail:
+            assert out.index(call) < out.index(answer)
+    ends = [max(out.index(answer) for _, answer in trail) for trail in trails(lines)]
+    begins = [min(out.index(call) for call, _ in trail) for trail in trails(lines)]
+    assert all(end < begin for end, begin in zip(ends, begins[1:], strict=False))
+
+
+def trails(lines: tuple[Line, ...]) -> list[list[tuple[str, str]]]:
+    """The mark of each call beside that of its result, a line of calls each."""
+    found = []
+    for at, line in enumerate(lines):
+        answers = {x.call_id: x.text for x in lines[at + 1 : at + 1 + len(line.calls)]}
+        pairs = [(call.arguments["x"], answers[call.id]) for call in line.calls]
+        if pairs:
+            found.append([(re.findall(r"#\d+#", a)[0], re.findall(r"#\d+#", b)[0]) for a, b in pairs])
+    return found
+
+
+@given(st.lists(st.text(min_size=1, max_size=12), unique=True, max_size=8))
+def test_short_ids_are_one_to_one(ids: list[str]) -> None:
+    """Different ids stay different, and a second time nothing changes."""
+    calls = tuple(ToolCall(id=i, name="f") for i in ids)
+    line = Line(role="assistant", kind="trail", segments=(), calls=calls)
+    (once,) = conform((line,), LineRules(call_ids="alnum9"))
+    assert len({call.id for call in once.calls}) == len(ids)
+    assert conform((once,), LineRules(call_ids="alnum9")) == (once,)
 
 
 def test_default_rules_change_nothing() -> None:

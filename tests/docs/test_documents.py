@@ -14,11 +14,13 @@ import pytest
 pytest.importorskip("torch")
 
 from symposia.interp.dose.values import Dose
+from symposia.testing.faults import KINDS
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
-PAGES = ("README.md", "docs/tutorial.md", "docs/vectors.md")
+GUIDES = ("vectors.md", "tools.md", "hosted_models.md", "testing.md", "debate.md")
+PAGES = ("README.md", "docs/tutorial.md", *(f"docs/{guide}" for guide in GUIDES))
 FIGURE = "docs/a_causal_figure_in_ten_lines.md"
 DOCUMENTS = (*PAGES, FIGURE, "docs/looking_inside.md", "examples/README.md", "CONTRIBUTING.md")
 
@@ -68,6 +70,12 @@ def test_branching_shows_what_it_promises() -> None:
     done = run(["examples/branch_and_sample.py"])
     assert "the twin agrees with the parent: True" in done.stdout
     assert "the parent's digest is unchanged: True" in done.stdout
+
+
+def test_the_page_on_testing_has_every_step_of_a_plan() -> None:
+    """The table of steps is the list the parser reads."""
+    page = (ROOT / "docs/testing.md").read_text(encoding="utf-8")
+    assert [step for step in KINDS if f"`{step}`" not in page] == []
 
 
 @pytest.mark.slow

@@ -172,3 +172,29 @@ def test_a_paced_sequence_is_always_cut_at_the_same_places(random, budget, size,
         if not jobs:
             return
     raise AssertionError("did not finish")
+
+
+@pytest.mark.parametrize(("budget", "steps"), [(1000, 2), (16, 6)])
+def test_what_arrives_together_and_begins_alike_is_computed_once(budget, steps):
+    """The first computes the common prompt, the others take it; whoever begins otherwise is not held up for long."""
+    world = World(blocks=200, size=4, rows=8, tokens=budget, reuse=True)
+    chance = random.Random(0)
+    common = list(range(64))
+    alike = [Job([*common, 100 + n], total=70) for n in range(4)]
+    for one in alike:
+        world.scheduler.add(one)
+    for _ in range(steps):
+        world.step(chance)
+    assert all(one.computed >= 65 for one in alike)
+    assert sum(one.cached for one in alike) == 3 * 64
+    assert world.scheduler.computed <= 64 + 4 * 6
+
+
+def test_a_short_common_beginning_is_not_waited_for():
+    """Fewer than four full blocks are computed side by side: waiting a step would cost more."""
+    world = World(blocks=200, size=4, rows=8, tokens=1000, reuse=True)
+    common = list(range(14))
+    alike = [Job([*common, 100 + n], total=20) for n in range(3)]
+    for one in alike:
+        world.scheduler.add(one)
+    assert len(world.scheduler.schedule()) == 3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from symposia.core.errors import InvalidInput
-from symposia.talk.python_tool import python_tool
+from symposia.talk.python_tool import Interpreter, python_tool
 from symposia.talk.rules import Kit
 from symposia.talk.tools import Returned, Tool, ToolBox
 from tests.company import party
@@ -125,6 +127,23 @@ async def test_cancelling_ends_the_worker() -> None:
     async with asyncio.timeout(20):
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_a_crash_is_an_error_result() -> None:
+    """A worker that dies in the middle of a snippet is told as such; the next snippet has a new one."""
+    async with Interpreter(60.0, 64 * 2**20) as interpreter:
+        await interpreter.run("x = 1")
+        assert interpreter._session is not None
+        worker = interpreter._session.worker_pid
+        task = asyncio.ensure_future(interpreter.run("while True: pass"))
+        await asyncio.sleep(0)
+        os.kill(worker, signal.SIGKILL)
+        crashed = await task
+        after = await interpreter.run("2 + 2")
+    assert crashed == Returned(
+        "the interpreter died; the interpreter was started anew, its variables are gone", error=True
+    )
+    assert after == Returned("4")
 
 
 def test_a_missing_extra_is_an_error_at_the_start() -> None:

@@ -92,6 +92,7 @@ def test_a_call_is_answered_and_the_answer_is_read() -> None:
     line, answer = second.lines[len(first.lines) :]
     assert (line.role, line.text, line.calls) == ("assistant", "Let me see.", called.parts[1:])
     assert (answer.role, answer.text, answer.call_id) == ("tool", "5", "call_1_0_0")
+    assert [s.turn for s in (*line.segments, *answer.segments)] == [second.turn] * 2
 
 
 def test_every_generation_has_its_own_stream_and_name() -> None:
@@ -564,3 +565,16 @@ def test_turns_count_answers_not_rounds() -> None:
     outcome = run(backend, protocol=RoundRobin(speakers=("ann", "bob")), until=Turns(2))
     assert [m.author for m in outcome.transcript if m.is_turn()] == ["ann", "bob"]
     assert outcome.tally.turns == 2
+
+
+def test_a_loop_without_end_may_abstain() -> None:
+    """Where the protocol goes on without it, the failed turn is a control message with the cause, and no trail."""
+
+    class Seat:
+        def next(self, transcript: Transcript) -> tuple[Turn, ...] | Stop:
+            done = len(transcript) > 1
+            return Stop("done") if done else (Turn(speaker="ann", tool_rounds=1, on_failure="abstain"),)
+
+    outcome = run(script(calling(call(a=1)), calling(call(a=2))), protocol=Seat())
+    assert [m.parts for m in outcome.transcript][1:] == [(Signal("failed", "tool_loop"),)]
+    assert outcome.tally.failures == (("tool_loop", 1),)

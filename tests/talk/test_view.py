@@ -238,6 +238,9 @@ def test_a_trail_is_a_call_line_and_a_tool_line_for_its_speaker_only() -> None:
     assert (lines[1].calls[0].id, lines[2].call_id, lines[2].call_name) == ("1", "1", "add")
     assert shown(see(said("bob", "1+1?"), CALL, RESULT, said("ann", "2"), who="bob"))[-1] == ("user", "2")
     assert all(line.kind != "trail" for line in see(CALL, RESULT, who="bob"))
+    silent = sampled("ann", *CALL.parts[1:])
+    (own,) = see(said("bob", "1+1?"), silent, RESULT, said("ann", "2"))[1].segments
+    assert (own.text, own.author, own.turn, own.origin) == ("", "ann", 1, "sampled")
 
 
 def test_trails_can_be_dropped() -> None:

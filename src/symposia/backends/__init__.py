@@ -2,7 +2,6 @@
 
 from .endpoint import AnthropicEndpoint, OpenAIEndpoint
 from .endpoints import Endpoints
-from .hosts import Hosts
 from .journal import Journal, JournalCut, JournalLocked
 from .journalled import Journalled
 from .scripted import Fault, Scripted
@@ -11,7 +10,6 @@ __all__ = [
     "AnthropicEndpoint",
     "Endpoints",
     "Fault",
-    "Hosts",
     "Journal",
     "JournalCut",
     "JournalLocked",

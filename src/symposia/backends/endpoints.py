@@ -11,7 +11,6 @@ from symposia.core.models import resolve
 from symposia.core.request import Backend, Item, ModelCard, Prompt, Request
 
 from .endpoint import BUILT_IN
-from .hosted import Hosted
 
 Builder = Callable[[], Backend]
 HOSTED = tuple(BUILT_IN)
@@ -49,12 +48,16 @@ class Endpoints:
 
     async def ready(self, model: str) -> None:
         """Raise what would keep a hosted model from being asked: no key, no package. Nothing is sent."""
+        from .hosted import Hosted
+
         backend = self._for(model)
         if isinstance(backend, Hosted):
             await backend.ready()
 
     async def aclose(self) -> None:
         """Close what the running loop holds open to hosted endpoints."""
+        from .hosted import Hosted
+
         for backend in self._built.values():
             if isinstance(backend, Hosted):
                 await backend.aclose()

@@ -113,7 +113,7 @@ class Hosted:
         reply = self._wire.reply(request)
         response = await self._opened(sdk, body, lease)
         lease.heard(response.headers)
-        request_id = _request_id(response.headers)
+        request_id = self._terms.redactor.text(_request_id(response.headers))
         reader = EventReader()
         try:
             async for piece in response.aiter_bytes():

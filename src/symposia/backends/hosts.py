@@ -24,8 +24,6 @@ from .sdk import Sdk
 if TYPE_CHECKING:
     import httpx2
 
-_URLS = {"openai": "OPENAI_BASE_URL", "anthropic": "ANTHROPIC_BASE_URL"}
-
 
 class Hosts:
     """Makes backends of endpoints. `env` is read, a variable at a time, when an endpoint is first asked.
@@ -47,16 +45,23 @@ class Hosts:
 
     def backend(self, name: str, endpoint: Remote) -> Hosted:
         """The endpoint as a backend. No key is read and nothing is imported before it is asked."""
-        wire = (
-            ChatWire(name, endpoint) if isinstance(endpoint, OpenAIEndpoint) else MessagesWire(name, endpoint)
-        )
-        return Hosted(wire, partial(self._terms, name, endpoint))
+        placed = self.placed(endpoint)
+        wire = ChatWire(name, placed) if isinstance(placed, OpenAIEndpoint) else MessagesWire(name, placed)
+        return Hosted(wire, partial(self._terms, name, placed))
 
     def built_in(self) -> dict[str, Remote]:
-        """The endpoints that need no declaration; two are moved by the variables their SDKs read."""
-        return {
-            name: _moved(endpoint, self._env.get(_URLS.get(name, ""))) for name, endpoint in BUILT_IN.items()
-        }
+        """The endpoints that need no declaration."""
+        return {name: self.placed(endpoint) for name, endpoint in BUILT_IN.items()}
+
+    def placed(self, endpoint: Remote) -> Remote:
+        """The endpoint where it is: the providers' own addresses are moved by the variables their SDKs read."""
+        if endpoint.base_url is not None or (
+            isinstance(endpoint, OpenAIEndpoint) and endpoint.flavour != "openai"
+        ):
+            return endpoint
+        variable = "OPENAI_BASE_URL" if isinstance(endpoint, OpenAIEndpoint) else "ANTHROPIC_BASE_URL"
+        url = self._env.get(variable)
+        return replace(endpoint, base_url=url) if url else endpoint
 
     def _terms(self, name: str, endpoint: Remote) -> Terms:
         key = read_key(endpoint.key, endpoint=name, usual=endpoint.usual_key, env=self._env)
@@ -84,10 +89,6 @@ def prices_of(endpoints: Mapping[str, Remote]) -> dict[str, Price]:
         for name, endpoint in endpoints.items()
         for model, price in endpoint.prices.items()
     }
-
-
-def _moved(endpoint: Remote, url: str | None) -> Remote:
-    return replace(endpoint, base_url=url) if url else endpoint
 
 
 def _redactor(endpoint: Remote, key: Secret | None) -> Redactor:

@@ -59,7 +59,7 @@ def _chat(asked: ChatOptions, world: World) -> int:
     from symposia.talk.scenario import Scenario
 
     from .chatting import Chat
-    from .endpoints import backend_for_names
+    from .endpoints import backend_for_names, closing
     from .preflight import preflight
     from .steering import steering
 
@@ -76,10 +76,11 @@ def _chat(asked: ChatOptions, world: World) -> int:
     scenario = Scenario(name="chat", participants=seats, seed=asked.seed)
     backend = backend_for_names(world.env)
     conversation = Conversation(scenario=scenario, backend=backend, kit=Kit(clock=world.clock))
-    portal.call(preflight(conversation, backend))
-    talk = Chat(conversation, world)
-    talk.greet()
-    return _read(talk, world)
+    with closing(backend):
+        portal.call(preflight(conversation, backend))
+        talk = Chat(conversation, world)
+        talk.greet()
+        return _read(talk, world)
 
 
 def _read(talk: Chat, world: World) -> int:

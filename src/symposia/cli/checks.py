@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from importlib.metadata import version
 
+from symposia.backends.doctor import doctor_checks as backend_checks
 from symposia.core.doctor import Check, DoctorContext, Finding
 from symposia.core.doctor import doctor_checks as core_checks
 from symposia.engine import doctor_checks as engine_checks
@@ -15,7 +16,7 @@ _OWN = {"typer": "typer", "rich": "rich", "yaml": "PyYAML"}
 
 def every_check(tty: bool) -> tuple[Check, ...]:
     """All packages' checks. `tty`: whether a person looks at stdout."""
-    return (*core_checks(), *doctor_checks(tty), *engine_checks(), *evals_checks())
+    return (*core_checks(), *doctor_checks(tty), *backend_checks(), *engine_checks(), *evals_checks())
 
 
 def doctor_checks(tty: bool) -> tuple[Check, ...]:

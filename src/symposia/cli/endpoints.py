@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -18,6 +19,7 @@ from symposia.core.errors import InvalidInput, UnsupportedRequest
 from symposia.core.features import refuse_unsupported
 from symposia.core.profile import Thinking
 from symposia.core.request import Backend, Completion, Delta, Feature, ModelCard, Prompt, Request
+from symposia.talk import portal
 
 from .python_file import names_of
 from .scenario import Setting
@@ -109,6 +111,15 @@ def backend_for_addresses(
     asked = {name: limit for name, limit in limits.items() if limit is not None}
     built_in = {name: replace(one, **asked) for name, one in Hosts(env).built_in().items()}
     return _backend(built_in, env, {SCRIPTED: partial(ScriptedCode, folder)})
+
+
+@contextmanager
+def closing(backend: Endpoints) -> Iterator[None]:
+    """Within it the backend may open connections; after it there are none."""
+    try:
+        yield
+    finally:
+        portal.call(backend.aclose())
 
 
 def backend_for_names(env: Mapping[str, str], elsewhere: Sequence[str] = ()) -> Endpoints:

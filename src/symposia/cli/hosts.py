@@ -70,7 +70,7 @@ def _list(asked: EndpointListOptions, world: World) -> int:
 
 
 def _check(asked: EndpointCheckOptions, world: World) -> int:
-    from symposia.backends import Hosts
+    from symposia.backends.hosts import Hosts
     from symposia.core.errors import UnknownName
     from symposia.core.value import canonical
     from symposia.talk import portal
@@ -94,14 +94,15 @@ def _check(asked: EndpointCheckOptions, world: World) -> int:
 
 
 def _endpoints(scenario: Path | None, world: World) -> dict[str, Remote]:
-    from symposia.backends import Hosts
     from symposia.backends.endpoint import ScriptedEndpoint
+    from symposia.backends.hosts import Hosts
 
     from .scenario import read_setting
 
     declared: dict[str, Endpoint] = {} if scenario is None else dict(read_setting(scenario).endpoints)
-    hosted = {name: one for name, one in declared.items() if not isinstance(one, ScriptedEndpoint)}
-    return {**Hosts(world.env).built_in(), **hosted}
+    hosts = Hosts(world.env)
+    hosted = {n: hosts.placed(one) for n, one in declared.items() if not isinstance(one, ScriptedEndpoint)}
+    return {**hosts.built_in(), **hosted}
 
 
 def _protocol(endpoint: Remote) -> str:

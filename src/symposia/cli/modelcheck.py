@@ -16,7 +16,7 @@ from symposia.core.request import Backend, Completion, Request
 from symposia.core.value import Value, canonical
 from symposia.talk import portal
 
-from .endpoints import backend_for_names
+from .endpoints import backend_for_names, closing
 from .world import World
 
 _FEW = 8
@@ -33,7 +33,8 @@ class Tried(Value, frozen=True, kw_only=True):
 def check_model(address: str, world: World, *, as_json: bool) -> int:
     """Try it; exit 1 if something it claims does not work. Raises what loading raises."""
     backend = backend_for_names(world.env)
-    tried = portal.call(_try_all(backend, canonical_address(address, HOSTED)))
+    with closing(backend):
+        tried = portal.call(_try_all(backend, canonical_address(address, HOSTED)))
     if as_json:
         world.out.piece(canonical({"model": address, "checks": tried}).decode() + "\n")
     else:

@@ -120,8 +120,10 @@ def _shown(value: object) -> str:
             return "yes" if value else "no"
         case int():
             return f"{value:,}"
-        case list() | tuple():
-            return ", ".join(map(str, sorted(map(str, value))))
+        case list():  # a set
+            return ", ".join(sorted(map(str, value)))
+        case tuple():
+            return ", ".join(map(_shown, value))
         case str() if value.startswith("sha256:"):
             return value[:19] + "…"
         case str() if value != value.strip() or not value.isprintable():

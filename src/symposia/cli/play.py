@@ -21,7 +21,7 @@ from symposia.talk.scenario import Scenario
 from symposia.talk.stop import Turns, Until
 from symposia.talk.tools import ToolBox
 
-from .endpoints import backend_for
+from .endpoints import backend_for, closing
 from .exits import DONE, FAILED, terminable, undisturbed
 from .outdir import ACTIVATIONS, CONVERSATION, OutDir, check_same
 from .preflight import preflight
@@ -59,7 +59,7 @@ def _play(asked: RunOptions, setting: Setting, box: ToolBox, world: World) -> in
 
         return dry_run(conversation, world, as_json=asked.shape == "json")
     until = _until(asked, conversation.scenario)
-    with terminable():
+    with terminable(), closing(backend):
         cards = portal.call(preflight(conversation, backend))
         with ExitStack() as stack:
             if kept is not None:

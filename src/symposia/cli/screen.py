@@ -38,7 +38,7 @@ class Screen:
         self._shown = ""
         self._flow: Flow | None = None
         self._phase = "answer"
-        self._followed = False  # a tool trail of the turn under way was shown as it happened
+        self._followed: set[str] = set()  # whose tool calls of the turn under way were shown as they happened
 
     @property
     def indent(self) -> int:
@@ -74,14 +74,10 @@ class Screen:
     def event(self, event: Event) -> None:
         """Commit what was shown, or show what was not."""
         match event:
-            case TurnTaken(messages=messages):
-                for message in messages:
-                    self._committed(message)
-                self._followed = False
-            case TurnDenied(message=denied, before=before):
-                for message in (*before, denied):
-                    self._committed(message)
-                self._followed = False
+            case TurnTaken(about=about, messages=messages):
+                self._committed(about, messages)
+            case TurnDenied(about=about, message=denied, before=before):
+                self._committed(about, (*before, denied))
             case ToolCalled(about=about, name=name, arguments=arguments):
                 self._aside(about, f"calls {name} {canonical(arguments).decode()}")
             case ToolReturned(about=about, name=name, error=error, text=text):
@@ -103,14 +99,16 @@ class Screen:
         if self._flow is not None:
             self._flow.feed(text)
         self._close()
-        self._followed = True
+        self._followed.add(about.speaker)
 
-    def _committed(self, message: Message) -> None:
-        """A message of a turn; a trail that was followed as it happened is not shown again."""
-        if self._followed and message.has_tools:
-            self._count += 1
-        else:
-            self.message(message)
+    def _committed(self, about: About, messages: Sequence[Message]) -> None:
+        """The messages of a turn; a trail that was followed as it happened is not shown again."""
+        for message in messages:
+            if about.speaker in self._followed and message.has_tools:
+                self._count += 1
+            else:
+                self.message(message)
+        self._followed.discard(about.speaker)
 
     def message(self, message: Message) -> None:
         """One committed message; only its line end if it was streamed as it is."""

@@ -59,6 +59,7 @@ class VirtualClock:
         self._now = 0.0
         self._order = count()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._arrival: asyncio.Future[None] | None = None
 
     def time(self) -> float:
         """Virtual seconds since the epoch."""
@@ -80,6 +81,8 @@ class VirtualClock:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), future))
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
         await future
 
     async def advance(self, seconds: float) -> None:
@@ -97,8 +100,12 @@ class VirtualClock:
         task = asyncio.ensure_future(awaitable)
         try:
             await _settle()
-            while not task.done() and self._sleepers:
-                await self._wake_next()
+            while not task.done():
+                if self._sleepers:
+                    await self._wake_next()
+                else:  # it works, or waits for something other than time
+                    self._arrival = asyncio.get_running_loop().create_future()
+                    await asyncio.wait((task, self._arrival), return_when=asyncio.FIRST_COMPLETED)
             return await task
         finally:
             task.cancel()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from .lines import OPENER, Line, LineRules, Segment, markup
-from .toollines import short_ids, split_calls, tools_as_text
+from .toollines import short_ids, split_calls, stray_trails_as_text, tools_as_text
 
 BLANK = "\n\n"
 Lines = tuple[Line, ...]
@@ -36,7 +36,10 @@ def conform(lines: Lines, rules: LineRules, opener: str = OPENER) -> Lines:
         lines = split_calls(lines, rules.calls_per_line)
     if rules.tool_lines == "as_user":
         lines = tools_as_text(lines)
-    groups = _neighbours(lines) if rules.alternate else ([line] for line in lines)
+    elif rules.trails == "in_a_turn":
+        lines = stray_trails_as_text(lines)
+    apart = rules.trails == "in_a_turn"
+    groups = _neighbours(lines, calls_apart=apart) if rules.alternate else ([line] for line in lines)
     lines = tuple(_joined(group, head if any(line is host for line in group) else ()) for group in groups)
     return short_ids(lines) if rules.call_ids == "alnum9" else lines
 
@@ -75,12 +78,12 @@ def _take_system(lines: Lines, *, last: bool, opener: str) -> tuple[Lines, Line 
     return (*rest[:at], host, *rest[at + 1 :]), host, system.segments
 
 
-def _neighbours(lines: Lines) -> Iterator[list[Line]]:
-    """Runs of one role. A line with calls ends its run: its results follow."""
+def _neighbours(lines: Lines, *, calls_apart: bool) -> Iterator[list[Line]]:
+    """Runs of one role. A line with calls ends its run; `calls_apart`: it does not join the text before it either."""
     run: list[Line] = []
     for line in lines:
         joins = run and line.role == run[-1].role and line.role in ("user", "assistant") and not run[-1].calls
-        if run and not joins:
+        if run and not (joins and not (line.calls and calls_apart)):
             yield run
             run = []
         run.append(line)

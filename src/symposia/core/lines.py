@@ -50,7 +50,11 @@ class Line(Value, frozen=True, kw_only=True):
 
 
 class LineRules(Value, frozen=True, kw_only=True):
-    """What a template or provider accepts; defaults accept everything."""
+    """What a template or provider accepts; defaults accept everything.
+
+    `trails="in_a_turn"`: calls and results are no change of role, so the lines before and after them must differ in
+    theirs.
+    """
 
     system: Literal["head", "first_user", "last_user", "rejected"] = "head"
     late_system: Literal["keep", "as_user"] = "keep"
@@ -60,6 +64,7 @@ class LineRules(Value, frozen=True, kw_only=True):
     calls_per_line: Annotated[int, Meta(ge=1)] | None = None
     call_text: Literal["kept", "dropped"] = "kept"
     call_ids: Literal["any", "alnum9"] = "any"
+    trails: Literal["anywhere", "in_a_turn"] = "anywhere"
 
 
 def markup(text: str) -> Segment:

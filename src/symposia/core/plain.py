@@ -33,8 +33,8 @@ def _lines(message: Message, hidden: bool) -> Iterable[str]:
                 yield text
             case Reasoning(text=text) if hidden:
                 yield f"(thinks) {text}"
-            case ToolCall(name=name, arguments=arguments) if hidden:
-                yield f"(calls) {name} {canonical(arguments).decode()}"
+            case ToolCall(name=name, arguments=arguments, error=error) if hidden:
+                yield f"(calls) {name} {error or canonical(arguments).decode()}"
             case ToolResult(name=name, text=text, error=error) if hidden:
                 yield f"({'error from' if error else 'result of'} {name}) {text}"
             case Signal(name=name, note=note) if hidden:

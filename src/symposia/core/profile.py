@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -14,7 +15,7 @@ from .intervention import Intervention
 from .message import Message
 from .receipt import History
 from .toolspec import ToolSpec
-from .value import Count, Value
+from .value import Count, Value, digest
 
 MODERATOR = "moderator"
 RESERVED = frozenset({"system", "tool"})
@@ -50,7 +51,7 @@ class Sampling(Value, frozen=True, kw_only=True):
     deterministic: bool = False
 
 
-class Profile(Value, frozen=True, kw_only=True):
+class Profile(Value, frozen=True, kw_only=True, dict=True, gc=True):
     """The thing compared, served and promoted; named by its digest.
 
     `system=None` leaves a template's own default system text in place, `""` suppresses it. `history` governs
@@ -64,6 +65,11 @@ class Profile(Value, frozen=True, kw_only=True):
     tools: tuple[ToolSpec, ...] = ()
     tool_rounds: Count = 8
     history: History = "scoped"
+
+    @cached_property
+    def digest(self) -> str:
+        """Names it. Made once: every conversation that it takes part in asks for it."""
+        return digest(self)
 
 
 class Participant(Value, frozen=True, kw_only=True):

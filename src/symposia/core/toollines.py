@@ -60,6 +60,25 @@ def tools_as_text(lines: Lines) -> Lines:
     return tuple(_as_text(line, reader) for line in lines)
 
 
+def stray_trails_as_text(lines: Lines) -> Lines:
+    """The same for trails between two lines of one role, as after a call that nobody was to answer."""
+    out: list[Line] = []
+    at = 0
+    while at < len(lines):
+        end = at
+        while end < len(lines) and (lines[end].calls or lines[end].role == "tool"):
+            end += 1
+        if end == at:
+            out.append(lines[at])
+            at += 1
+            continue
+        before, after = lines[at - 1] if at else None, lines[end] if end < len(lines) else None
+        stray = before is not None and after is not None and before.role == after.role
+        out += tools_as_text(lines[at:end]) if stray else lines[at:end]
+        at = end
+    return tuple(out)
+
+
 def _as_text(line: Line, reader: str | None) -> Line:
     if line.role == "tool":
         segments = (markup("<tool_response>\n"), *line.segments, markup("\n</tool_response>"))

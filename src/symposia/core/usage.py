@@ -13,6 +13,8 @@ from msgspec import Meta
 
 from .value import Count, Value
 
+NonNegative = Annotated[float, Meta(ge=0)]
+
 
 class Usage(Value, frozen=True, kw_only=True):
     """Tokens and money. `input_tokens` includes cached ones, `output_tokens` includes reasoning.
@@ -28,7 +30,7 @@ class Usage(Value, frozen=True, kw_only=True):
     calls: Count = 1
     attempts: Count = 1
     estimated: bool = False
-    cost_usd: Annotated[float, Meta(ge=0)] | None = None
+    cost_usd: NonNegative | None = None
 
     def __add__(self, other: Usage) -> Usage:
         known = self.cost_usd is not None and other.cost_usd is not None
@@ -48,10 +50,10 @@ class Usage(Value, frozen=True, kw_only=True):
 class Price(Value, frozen=True, kw_only=True):
     """USD per million tokens. What is not said of cached tokens and cache writes costs as input does."""
 
-    input: Annotated[float, Meta(ge=0)]
-    output: Annotated[float, Meta(ge=0)]
-    cached: Annotated[float, Meta(ge=0)] | None = None
-    cache_write: Annotated[float, Meta(ge=0)] | None = None
+    input: NonNegative
+    output: NonNegative
+    cached: NonNegative | None = None
+    cache_write: NonNegative | None = None
 
     def of(self, used: Usage) -> float:
         """USD for what was used."""

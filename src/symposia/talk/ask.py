@@ -14,7 +14,6 @@ from symposia.core.message import Message
 from symposia.core.profile import Participant, Profile, Sampling, find
 from symposia.core.request import About, Backend, PastTurn, Request
 from symposia.core.transcript import Transcript
-from symposia.core.value import digest
 
 from .fit import Fail, Fitted, Limits, NeedsSummary, droppable, fit, limits
 from .protocols import Turn
@@ -34,7 +33,6 @@ class Table:
     rules: Rules
     kit: Kit
     emit: Emit
-    digests: dict[str, str] = field(default_factory=dict, init=False)
     memos: dict[str, Memo] = field(default_factory=dict, init=False)
 
     @property
@@ -53,10 +51,8 @@ class Table:
         return self.kit.summarisers[name]
 
     def profile_digest(self, name: str) -> str:
-        """The digest of a participant's profile, computed once."""
-        if name not in self.digests:
-            self.digests[name] = digest(self.participants[name].profile)
-        return self.digests[name]
+        """The digest of a participant's profile."""
+        return self.participants[name].profile.digest
 
     def about(self, speaker: str, turn: int, call: int = 0, *, purpose: str = "turn") -> About:
         """Which generation this is."""
@@ -109,7 +105,7 @@ async def ask(
     capped = bare.sampling is not profile.sampling
 
     def build(dropped: Ranges) -> tuple[Line, ...]:
-        return lines_of(table, turn, messages, dropped, trail=trail)
+        return lines_of(table, turn, messages, dropped, trail=trail, as_of=as_of)
 
     whole = turn.view is not None or isinstance(rules.fit, Fail)
     may_go = () if whole else droppable(messages.messages, turn.speaker, rules.view.moderator)
@@ -126,12 +122,12 @@ async def ask(
 
 
 def lines_of(
-    table: Table, turn: Turn, messages: Transcript, dropped: Ranges, *, trail: Trail
+    table: Table, turn: Turn, messages: Transcript, dropped: Ranges, *, trail: Trail, as_of: int
 ) -> tuple[Line, ...]:
     """What the speaker sees of `messages`, less what a fit left out, or the view the protocol gave; then its trail."""
     rules = table.rules
     speaker = table.participants[turn.speaker]
-    own = tuple(line for m in trail.messages for line in trail_lines(m, None, turn.speaker))
+    own = tuple(line for m in trail.messages for line in trail_lines(m, as_of, turn.speaker, current=True))
     if trail.cue:
         own += (cue_line(speaker, table.roster, rules.view, trail.cue),)
     if turn.view is not None:
@@ -187,14 +183,14 @@ def bare_request(
         stop_after=allowance.stop_after,
         date=rules.date,
         about=table.about(
-            turn.speaker, as_of, trail.call, purpose="tool" if trail.call else purpose_of(turn)
+            turn.speaker, as_of, trail.call, purpose="tool" if trail.call else purpose_of(turn, rules)
         ),
     )
 
 
-def purpose_of(turn: Turn) -> str:
+def purpose_of(turn: Turn, rules: Rules) -> str:
     """What a turn's generation is for."""
-    return "turn" if turn.mark is None else turn.mark.name
+    return rules.purpose if turn.mark is None else turn.mark.name
 
 
 def _seed_key(rules: Rules, sampling: Sampling, turn: Turn) -> SeedKey:

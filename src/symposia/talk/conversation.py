@@ -284,7 +284,7 @@ class Conversation(Holder):
 
     async def _draw(self, name: str, start: Transcript, extras: Extras, k: int) -> Message:
         taken: list[Message] = []
-        rules = replace(self._rules(), seed_key=(*self._seed_key(), "draw", k))
+        rules = replace(self._rules(), seed_key=(*self._seed_key(), "draw", k), purpose="sample")
         await self.session.play(
             Given((Turn(speaker=name),), len(start)),
             self.participants,

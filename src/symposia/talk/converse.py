@@ -244,7 +244,7 @@ class _Loop:
     def _abstain(self, turn: Turn, as_of: int, error: SymposiaError) -> None:
         """A turn that failed where its protocol goes on: told, counted, and marked in the transcript."""
         at, cause = as_of if turn.as_of is None else turn.as_of, cause_of(error)
-        about = self.table.about(turn.speaker, at, purpose=purpose_of(turn))
+        about = self.table.about(turn.speaker, at, purpose=purpose_of(turn, self.table.rules))
         self.table.emit(TurnLost(about=about, cause=cause, message=str(error)))
         counts = Counter(dict(self.tally.failures))
         counts[cause] += 1
@@ -255,7 +255,9 @@ class _Loop:
         at = len(self.transcript)
         for turn, error in failures:
             about = self.table.about(
-                turn.speaker, at if turn.as_of is None else turn.as_of, purpose=purpose_of(turn)
+                turn.speaker,
+                at if turn.as_of is None else turn.as_of,
+                purpose=purpose_of(turn, self.table.rules),
             )
             self.table.emit(TurnLost(about=about, cause=cause_of(error), message=str(error)))
         turn, error = failures[0]
@@ -287,7 +289,7 @@ def _crossed(about: About, one: Drift, limit: float) -> DriftCrossed:
 
 
 def _event(table: Table, turn: Turn, taken: Taken, last: Message) -> TurnTaken | TurnDenied:
-    about = table.about(turn.speaker, last.as_of or 0, purpose=purpose_of(turn))
+    about = table.about(turn.speaker, last.as_of or 0, purpose=purpose_of(turn, table.rules))
     if last.is_control:
         return TurnDenied(about=about, message=last, before=taken.messages[:-1], usage=taken.usage)
     made = [m.provenance for m in taken.messages if m.provenance is not None and m.stands_for is None]

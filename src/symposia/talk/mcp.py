@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.util import find_spec
@@ -115,10 +116,16 @@ class McpTools:
         self.tools = ()
 
     async def _serve(self, ready: asyncio.Future[list[ServerTool]], closing: asyncio.Event) -> None:
-        from mcp import Client
+        from mcp import Client, stdio_client
+
+        server = self._server
+        # What a server says on stderr goes to the process's own: notebooks put something else in sys.stderr.
+        asked = (
+            server if isinstance(server, str) else stdio_client(server, errlog=sys.__stderr__ or sys.stderr)
+        )
 
         async def serve() -> None:
-            async with Client(self._server, cache=None) as client:
+            async with Client(asked, cache=None) as client:
                 listed = await _all_tools(client)
                 self._client = client
                 ready.set_result(listed)

@@ -56,7 +56,7 @@ def rebuild(
     messages = seen(transcript.up_to(index), turn.speaker, message.as_of)
     trail = trail_before(transcript, index)
     bare = bare_request(table, turn, messages, message.as_of, allowance_of(asked), trail=trail)
-    lines = lines_of(table, turn, messages, made.dropped, trail=trail)
+    lines = lines_of(table, turn, messages, made.dropped, trail=trail, as_of=message.as_of)
     return msgspec.structs.replace(bare, lines=lines, seed=made.seed)
 
 

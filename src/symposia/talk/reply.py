@@ -156,13 +156,24 @@ def _sampled(
     )
 
 
-def provenance_of(asked: Ask, turn: Turn, profile: str, completion: Completion, reply: Reply) -> Provenance:
-    """Where a message comes from, with the ids of its text where nothing changed it."""
+def provenance_of(
+    asked: Ask,
+    turn: Turn,
+    profile: str,
+    completion: Completion,
+    reply: Reply,
+    *,
+    completions: tuple[str, ...],
+) -> Provenance:
+    """Where a message comes from, with the ids of its text where nothing changed it.
+
+    `completions` are the digests of the turn's completions, `completion`'s own the last.
+    """
     changed = bool(reply.notes)
     return Provenance(
         profile=profile,
         request=asked.digest,
-        completions=(completion.digest,),
+        completions=completions,
         seed=asked.request.seed,
         cue=turn.cue,
         asked=beyond(asked, turn),
@@ -170,7 +181,7 @@ def provenance_of(asked: Ask, turn: Turn, profile: str, completion: Completion, 
         finish_reason=completion.finish_reason,
         token_ids=() if changed else answer_ids(completion),
         dropped=asked.dropped,
-        original=completion.digest if changed else None,
+        original=completions[-1] if changed else None,
         notes=reply.notes,
         interventions=asked.request.interventions,
         gates=_gates(asked.request, completion),

@@ -56,7 +56,8 @@ class Rules:
     """What decides how turns are taken; nothing here holds state.
 
     `seed_key` names the conversation's random streams: its first element is the root seed. `captures` and `logprobs`
-    are asked for on every turn, what `meters` read on the turns of those they watch.
+    are asked for on every turn, what `meters` read on the turns of those they watch. `purpose` is what turns without
+    a mark are for.
     """
 
     until: StopCondition | None = None
@@ -66,6 +67,7 @@ class Rules:
     run: str = ""
     conversation: str = ""
     branch: str = ""
+    purpose: str = "turn"
     date: str | None = BARE_DATE
     on_empty: Literal["fail", "keep"] = "fail"
     on_length: Literal["keep", "fail"] = "keep"

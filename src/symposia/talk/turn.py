@@ -103,16 +103,14 @@ class _Taking:
 
     async def _asked(self) -> Ask:
         """The fitted request. Summaries that had to be made for it are committed before what it makes."""
-        made = 0
         while isinstance(asked := await self._ask(), NeedsSummary):
-            if made == MOST_SUMMARIES:
+            if sum(m.stands_for is not None for m in self._commits) == MOST_SUMMARIES:
                 raise ContextOverflow(
                     tokens=asked.tokens,
                     limit=asked.limit,
                     speaker=self._turn.speaker,
                     reserve=asked.reserve,
                 )
-            made += 1
             told = await summarise(self._table, self._turn.speaker, self._messages, asked, self._as_of)
             self._commits.append(told)
             self._messages = self._messages.append(told)
@@ -151,11 +149,10 @@ class _Taking:
 
     def _provenance(self, asked: Ask, completion: Completion, reply: Reply) -> Provenance:
         digest = self._table.profile_digest(self._turn.speaker)
-        made = provenance_of(asked, self._turn, digest, completion, reply)
+        made = provenance_of(asked, self._turn, digest, completion, reply, completions=self._completions)
         at_limit = asked.trail.call > 0 and asked.request.tool_choice == "none"
         return msgspec.structs.replace(
             made,
-            completions=self._completions,
             notes=(*made.notes, "tool_limit") if at_limit else made.notes,
             token_ids=() if reply.calls else made.token_ids,
         )

@@ -240,15 +240,16 @@ class _Eyes:
         return pieces
 
 
-def trail_lines(message: Message, index: int | None, reader: str) -> Iterator[Line]:
+def trail_lines(message: Message, index: int, reader: str, *, current: bool = False) -> Iterator[Line]:
     """A trail message as its own speaker sees it: an assistant line with calls, or a tool line a result.
 
-    Calls without text stand on a line with an empty segment, which says whose they are and of which turn.
+    Calls without text stand on a line with an empty segment, which says whose they are and of which turn. A `current`
+    trail is of the turn being made, whose index it has; it keeps its reasoning.
     """
     calls = tuple(p for p in message.parts if isinstance(p, ToolCall))
     if calls and message.author == reader:
         own = Segment(text=message.text, phase="answer", author=reader, turn=index, origin=message.origin)
-        reasoning = tuple(p for p in message.parts if isinstance(p, Reasoning)) if index is None else ()
+        reasoning = tuple(p for p in message.parts if isinstance(p, Reasoning)) if current else ()
         yield Line(role="assistant", segments=(own,), kind="trail", calls=calls, reasoning=reasoning)
     for result in (p for p in message.parts if isinstance(p, ToolResult)):
         segment = Segment(text=result.text, phase="tool", author="tool", turn=index, origin=message.origin)

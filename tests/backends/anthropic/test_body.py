@@ -149,3 +149,21 @@ def test_what_the_protocol_has_no_field_for_cannot_be_declared() -> None:
     """A feature in the file that nobody could send is an error there."""
     with pytest.raises(InvalidInput, match="logprobs has no place"):
         AnthropicEndpoint(features=("logprobs",))
+
+
+def test_earlier_calls_are_text_where_no_tools_are_offered() -> None:
+    """The API refuses their blocks without tools; roles alternate all the same, and nothing empty is sent."""
+    call = ToolCall(id="c1", name="add", arguments={"a": 1})
+    lines = (
+        line("user", "Go."),
+        line("assistant", "", calls=(call,)),
+        line("tool", "2", call_id="c1"),
+        line("assistant", "Two."),
+        line("user", "  "),
+        line("user", "And?"),
+    )
+    sent = body(lines=lines)["messages"]
+    assert [m["role"] for m in sent] == ["user", "assistant", "user", "assistant", "user"]
+    assert {block["type"] for m in sent for block in m["content"]} == {"text"}
+    assert '"name": "add"' in sent[1]["content"][0]["text"]
+    assert "tools" not in body(lines=lines)

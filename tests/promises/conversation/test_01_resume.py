@@ -45,3 +45,16 @@ def test_every_run_of_one_company_is_the_same(company: Company) -> None:
     whole_of(company)
     assert company.run(events=first) == company.run(events=second)
     assert first == second
+
+
+@settings(max_examples=60)
+@given(companies())
+def test_a_cut_within_a_trail_goes_on_too(company: Company) -> None:
+    """Cut anywhere, even between a call and its result: no trail dangles, and the whole comes out again."""
+    whole = whole_of(company)
+    for n in range(len(company.start), len(whole.transcript) + 1):
+        kept = whole.transcript.cut(n)
+        if kept.messages and kept[-1].stands_for:
+            continue  # a summary whose turn is still to come
+        assert not kept.messages or not kept[-1].has_tools or kept[-1].as_of is not None
+        assert company.run(kept).transcript == whole.transcript

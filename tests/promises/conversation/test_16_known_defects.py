@@ -10,7 +10,7 @@ from symposia.backends import Fault, Scripted
 from symposia.core.capture import Capture
 from symposia.core.clock import VirtualClock
 from symposia.core.errors import ContextOverflow, InvalidInput, TurnFailed
-from symposia.core.message import Reasoning, said
+from symposia.core.message import Reasoning, ToolCall, said
 from symposia.core.profile import Sampling
 from symposia.core.usage import NOTHING, Usage
 from symposia.talk.conversation import Conversation
@@ -22,7 +22,8 @@ from symposia.talk.protocols import RoundRobin, Rounds
 from symposia.talk.rules import Kit, Rules
 from symposia.talk.scenario import Scenario
 from symposia.talk.stop import Elapsed, StopString, Tokens, Turns
-from tests.company import babble, opened, party, person, talk, texts
+from tests.company import babble, completion, opened, party, person, talk, texts
+from tests.promises.conversation.conversations import BOX
 
 RING, ALL = RoundRobin(speakers=("ann", "bob")), Rounds(speakers=("ann", "bob"), rounds=2)
 TWO = party("ann", "bob")
@@ -113,6 +114,24 @@ def test_every_call_of_a_turn_is_counted() -> None:
     backend = Scripted(lambda r: "ALLOW" if r.about.purpose == "hook" else "two words")
     outcome = talk(RING, TWO, backend, until=Turns(1), kit=kit)
     assert (outcome.tally.usage.calls, outcome.tally.usage.output_tokens) == (2, 3)
+
+
+def test_the_tokens_of_every_tool_round_are_counted() -> None:
+    """interlens: tokens of the last tool round only; here the turn, its messages and its budget count all of them."""
+    used = [Usage(input_tokens=10, output_tokens=3), Usage(input_tokens=20, output_tokens=4)]
+
+    def reply(request):
+        if request.about.call:
+            return completion("done", usage=used[1])
+        call = ToolCall(id="1", name="look_up", arguments={"word": "a"})
+        return completion("", "tool_calls", parts=(call,), usage=used[0])
+
+    backend = Scripted(reply, features=frozenset({"tools"}))
+    people = party("ann", tools=BOX.specs)
+    outcome = talk(RoundRobin(speakers=("ann",)), people, backend, until=Tokens(7), kit=Kit(tools=BOX))
+    assert outcome.tally.usage == used[0] + used[1]
+    assert [m.provenance.usage for m in outcome.transcript if m.provenance] == used
+    assert [r.sampling.max_tokens for r in backend.requests] == [7, 4]
 
 
 def test_a_stop_string_cuts_the_turn() -> None:

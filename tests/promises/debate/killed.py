@@ -1,9 +1,10 @@
 """A process that is killed in the middle of a run: `python killed.py`, orders on stdin, reports on stdout.
 
-An order is `FOLDER SEED KILL_AFTER`. A fork goes on with the run in FOLDER and says which request it asks for before
-each is answered; this process kills it, in the middle of whatever it does, after KILL_AFTER of them and up to 8 ms.
-Odd seeds have a slow disk, so that most of their time lies between a completion and its delivery. KILL_AFTER 0 lets it
-end. Then this process reports what was asked, `done DIGEST` if the run came to its end, and `killed`.
+An order is `KIND FOLDER SEED KILL_AFTER`; KIND is "rounds", a conversation in simultaneous rounds, or "debate". A fork
+goes on with the run in FOLDER and says which request it asks for before each is answered; this process kills it, in the
+middle of whatever it does, after KILL_AFTER of them and up to 8 ms. Odd seeds have a slow disk, so that most of their
+time lies between a completion and its delivery. KILL_AFTER 0 lets it end. Then this process reports what was asked,
+`done DIGEST` if the run came to its end, and `killed`.
 """
 
 from __future__ import annotations
@@ -20,19 +21,25 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from symposia.backends import Journal, JournalCut, Journalled, Scripted
+from symposia.core.profile import Profile
 from symposia.core.request import Item, Request
+from symposia.core.transcript import Transcript
 from symposia.talk.converse import converse
+from symposia.talk.debate import Debate
+from symposia.talk.debate.hold import hold
+from symposia.talk.debate.teams import team
 from symposia.talk.protocols import Rounds
 from tests.company import babble, party
 
 NAMES = ("ann", "bob", "carla")
+FORCE = frozenset({"force"})
 
 
 class Telling(Scripted):
     """Says what it is asked, and takes its time over it."""
 
     def __init__(self, out: int, seed: int) -> None:
-        super().__init__(babble)
+        super().__init__(lambda r: babble(r) if r.speaker in NAMES else argued(r), features=FORCE)
         self._out, self._dice = out, random.Random(seed)
 
     async def generate(self, request: Request) -> AsyncIterator[Item]:
@@ -53,25 +60,42 @@ def slow_disk() -> None:
     os.fdatasync = slow
 
 
-def go_on(folder: Path, seed: int, out: int) -> None:
+def argued(request: Request) -> dict[str, object] | str:
+    """Seats that never agree, and a captain that says so."""
+    if request.force is None:
+        return f"{babble(request)}\n[[ANSWER]] {request.seed % 1000}"
+    if request.force.name == "conclude":
+        return {"consensus": False, "direction": babble(request)}
+    return {"choice": request.force.parameters["properties"]["choice"]["enum"][0]}
+
+
+async def held(kind: str, backend: Journalled) -> Transcript:
+    """The run, from its beginning."""
+    if kind == "rounds":
+        done = await converse(Rounds(speakers=NAMES, rounds=60), party(*NAMES), backend)
+        return done.transcript
+    profile = Profile(model="m")
+    debate = Debate(team=team("B"), captain=profile, profile=profile, max_rounds=25)
+    return (await hold("How long does it take?", debate, backend)).transcript
+
+
+def go_on(kind: str, folder: Path, seed: int, out: int) -> None:
     """To the end of the run, or until killed."""
     warnings.simplefilter("ignore", JournalCut)
     if seed % 2:
         slow_disk()
     with Journal.open(folder) as journal:
-        backend = Journalled(Telling(out, seed), journal)
-        protocol = Rounds(speakers=NAMES, rounds=60)
-        done = asyncio.run(converse(protocol, party(*NAMES), backend))
-    os.write(out, f"done {done.transcript.digest}\n".encode())
+        transcript = asyncio.run(held(kind, Journalled(Telling(out, seed), journal)))
+    os.write(out, f"done {transcript.digest}\n".encode())
 
 
 def main() -> None:
     for order in sys.stdin:
-        folder, seed, after = order.split()
+        kind, folder, seed, after = order.split()
         read, out = os.pipe()
         child = os.fork()
         if not child:
-            go_on(Path(folder), int(seed), out)
+            go_on(kind, Path(folder), int(seed), out)
             os._exit(0)
         os.close(out)
         got = b""

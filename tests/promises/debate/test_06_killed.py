@@ -16,8 +16,9 @@ KILLS = 50
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments(tmp_path: Path) -> None:
-    """A conversation in simultaneous rounds, killed 50 times, says what one that was left alone says."""
+@pytest.mark.parametrize(("kind", "seats", "calls"), [("rounds", 3, 180), ("debate", 5, 25 * 6 + 2)])
+def test_killed_at_random_moments(tmp_path: Path, kind: str, seats: int, calls: int) -> None:
+    """A conversation in simultaneous rounds, or a debate, killed 50 times, says what one left alone says."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     with subprocess.Popen(
         [sys.executable, str(ROOT / "tests" / "promises" / "debate" / "killed.py")],
@@ -28,7 +29,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     ) as process:
 
         def ordered(folder: Path, seed: int, after: int) -> list[str]:
-            process.stdin.write(f"{folder} {seed} {after}\n")
+            process.stdin.write(f"{kind} {folder} {seed} {after}\n")
             process.stdin.flush()
             said = []
             while (line := process.stdout.readline()) != "killed\n":
@@ -37,7 +38,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
             return said
 
         *asked, (_, digest) = ordered(tmp_path / "alone", 0, 0)
-        assert len(asked) == 180
+        assert len(asked) == calls
         folder, lost, in_a_round = tmp_path / "killed", 0, 0
         kept: set[str] = set()
         for seed in range(KILLS):
@@ -46,13 +47,15 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
             asked = [name for _, name in said]
             assert kept.isdisjoint(asked)
             assert len(set(asked)) == len(asked)
-            kept = {row.request for row in read_journal(folder)}
+            rows = list(read_journal(folder))
+            kept = {row.request for row in rows}
             lost += len(set(asked) - kept)
-            in_a_round += len(kept) % 3 != 0
+            turns = [row.about.turn for row in rows if row.about.purpose in ("turn", "answer")]
+            in_a_round += 0 < turns.count(max(turns, default=0)) < seats
         *asked, (_, again) = ordered(folder, 0, 0)
         process.stdin.close()
     assert again == digest
     assert kept.isdisjoint(name for _, name in asked)
-    assert len(kept) + len(asked) == 180
+    assert len(kept) + len(asked) == calls
     assert lost > 0, "no kill came while a request was under way; the test shows nothing"
     assert in_a_round > 0, "no kill came in the middle of a round; the test shows nothing"

@@ -30,6 +30,8 @@ def messages(lines: Sequence[Line], names: ToolNames) -> tuple[str, list[Json]]:
             continue
         role = "assistant" if line.role == "assistant" else "user"
         blocks = _blocks(line, names)
+        if not blocks:  # an empty message is refused
+            continue
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from symposia.backends.endpoint import AnthropicEndpoint
 from symposia.backends.toolnames import ToolNames
 from symposia.backends.wire import Json
@@ -47,8 +49,13 @@ def refuse(request: Request, declared: AnthropicEndpoint, endpoint: str) -> None
 
 
 def body(request: Request, model: str, declared: AnthropicEndpoint, rules: LineRules) -> Json:
-    """What is sent. `model` is the server's own name for it."""
+    """What is sent. `model` is the server's own name for it.
+
+    Where no tools are offered, earlier calls are told as text: the API takes their blocks only beside tools.
+    """
     names = ToolNames.of(request)
+    if not request.told:
+        rules = replace(rules, tool_lines="as_user")
     system, turns = messages(conform(request.lines, rules), names)
     fields: Json = {
         "model": model,

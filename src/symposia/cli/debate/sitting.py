@@ -10,6 +10,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from symposia.backends import Endpoints, Journal, Journalled
 from symposia.cli.endpoints import backend_for_addresses
@@ -57,7 +58,7 @@ def sit(asked: DebateOptions, world: World) -> int:
     known = _known(asked.out, stored)
     if known is not None and (known.baselines or not asked.baseline):
         world.err.line(f"0 new calls; kept in {asked.out}", "dim")
-        return _show(known, _held(stored, load_transcript(asked.out)), asked, world)
+        return _show(known, _held(load_debate(asked.out), load_transcript(asked.out)), asked, world)
     return sitting.keep(asked.out)
 
 
@@ -92,6 +93,7 @@ class _Sitting:
         with Journal.open(folder) as journal, Log(folder / EVENTS, world.clock, world.redactor) as log:
             journalled = Journalled(self._backend, journal, clock=world.clock)
             held = portal.call(self.hold(journalled, log.tell))
+        replace(self._stored, debate=held.debate).save(folder)
         held.transcript.save(folder / TRANSCRIPT)
         if exit_of(self.result) != ENDPOINT:
             write_atomic(folder / ANSWER, self.result.encode())
@@ -133,14 +135,19 @@ def _known(folder: Path, stored: StoredDebate) -> DebateReport | None:
     """The stored result of this very debate; `InvalidInput` if the folder holds another one."""
     if not (folder / DEBATE).exists():
         return None
-    there = load_debate(folder)
-    if there != stored:
-        fields = differences(msgspec.to_builtins(there), msgspec.to_builtins(stored))
+    there = _as_asked(load_debate(folder))
+    if there != _as_asked(stored):
+        fields = differences(msgspec.to_builtins(there), msgspec.to_builtins(_as_asked(stored)))
         raise InvalidInput(
             f"{folder} holds another debate; it differs in {'; '.join(fields)}. Choose another folder"
         )
     path = folder / ANSWER
     return decode(path.read_bytes(), DebateReport, str(path)) if path.exists() else None
+
+
+def _as_asked(stored: StoredDebate) -> StoredDebate:
+    """Without what may have turned out only on the way: how the captain had to be asked."""
+    return replace(stored, debate=replace(stored.debate, captain_by="tool"))
 
 
 def _show(done: DebateReport, held: Held | None, asked: DebateOptions, world: World) -> int:

@@ -75,6 +75,7 @@ class TemplateFacts(Value, frozen=True, kw_only=True):
     call_text: Literal["kept", "dropped"] = "kept"
     call_ids: Literal["any", "alnum9"] = "any"
     results: Literal["raw", "escaped", "lost"] = "lost"
+    user_after_result: bool = True
     syntax: Syntax = "prompted"
     trims: Literal["none", "left", "right", "both"] = "none"
     dated: bool = False
@@ -102,4 +103,5 @@ class TemplateFacts(Value, frozen=True, kw_only=True):
             calls_per_line=1 if self.calls == "one" else None,
             call_text=self.call_text,
             call_ids=self.call_ids,
+            trails="anywhere" if self.user_after_result else "in_a_turn",
         )

@@ -26,6 +26,7 @@ from .asked import (
     RESULT2,
     S1,
     U1,
+    U2,
     VALUE,
     VALUE2,
     Asked,
@@ -69,6 +70,7 @@ def probe_tools(asked: Asked, marks: Marks) -> tuple[Answers, Marks]:
         if _loop(asked, [call(call_id="call_bcdf-ghjk")], call_id="call_bcdf-ghjk")
         else "alnum9",
         "results": _results(asked, as_text),
+        "user_after_result": _user_after_result(asked, as_text),
     }
     call_end = _call_end(asked, text, marks, as_text)
     syntax = _syntax(_written(asked, text, marks, call_end))
@@ -123,6 +125,16 @@ def _call_text(asked: Asked, as_text: bool) -> Literal["kept", "dropped"]:
 
 def _results(asked: Asked, as_text: bool) -> Literal["raw", "escaped", "lost"]:
     return _form(_loop(asked, [call(as_text=as_text)], result=_ODD))
+
+
+def _user_after_result(asked: Asked, as_text: bool) -> bool:
+    lines = [
+        asked.user(U1),
+        asked.own("", tool_calls=[call(as_text=as_text)]),
+        asked.result(RESULT),
+        asked.user(U2),
+    ]
+    return in_order(asked.said(lines, tools=(TOOL,)), U1, VALUE, RESULT, U2)
 
 
 def _unasked_result(asked: Asked) -> Literal["raw", "escaped", "lost"]:

@@ -13,7 +13,7 @@ from .ledger import ledger_of
 from .reading import Round, rounds_of
 from .rulings import ruling_of
 from .steps import End, decide
-from .values import DebateAnswer, Ruling, Status
+from .values import DebateAnswer, LedgerRow, Ruling, Status
 
 if TYPE_CHECKING:
     from .protocol import Debate
@@ -50,8 +50,11 @@ def proceedings(transcript: Transcript, debate: Debate) -> Proceedings:
 
 def read_answer(transcript: Transcript, debate: Debate) -> DebateAnswer:
     """The answer, how it was reached and what it cost. A debate that has not ended has status `error`, `unfinished`."""
-    read = proceedings(transcript, debate)
-    ledger = ledger_of(transcript, debate)
+    return answer_of(proceedings(transcript, debate), debate, ledger_of(transcript, debate))
+
+
+def answer_of(read: Proceedings, debate: Debate, ledger: tuple[LedgerRow, ...]) -> DebateAnswer:
+    """The answer of proceedings, with a ledger."""
     end, chosen = read.end, read.chosen
     reason = "unfinished" if end is None else end.reason
     flags = flags_of(read.rounds, debate, reason)

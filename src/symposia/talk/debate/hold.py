@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from msgspec.structs import replace
@@ -15,12 +16,11 @@ from symposia.core.message import said
 from symposia.core.profile import MODERATOR, Participant, Profile, Sampling
 from symposia.core.request import About, Backend, ModelCard, Request
 from symposia.core.transcript import Transcript
-from symposia.core.value import digest
 from symposia.talk.converse import converse
 from symposia.talk.parse import SUPPORTED
 from symposia.talk.rules import Kit, Rules
 
-from .answer import Proceedings, proceedings, read_answer
+from .answer import Proceedings, answer_of, proceedings
 from .events import DebateEnded, DebateStarted, Selected, Tell, Told
 from .minutes import Minutes
 from .prompts import prompts_digest
@@ -33,7 +33,7 @@ TEMPERATURE, TOKENS, SHARE = 0.7, 2048, 8
 WAYS_OUT = "give the captain another model, or do without: --stop fixed:R and --select vote"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Held:
     """A debate that is over: how it was held, what was said, what it came to."""
 
@@ -41,7 +41,7 @@ class Held:
     transcript: Transcript
     answer: DebateAnswer
 
-    @property
+    @cached_property
     def proceedings(self) -> Proceedings:
         """The debate, round by round."""
         return proceedings(self.transcript, self.debate)
@@ -93,20 +93,21 @@ async def hold(
 def _started(question: str, debate: Debate, about: About, begun: Transcript) -> DebateStarted:
     return DebateStarted(
         about=about,
-        config=digest(debate),
+        config=debate.digest,
         prompts=prompts_digest(debate.prompts),
         question=question,
         team=debate.team.names,
-        profiles={p.name: digest(p.profile) for p in debate.participants},
+        profiles={p.name: p.profile.digest for p in debate.participants},
         messages=len(begun),
     )
 
 
 def _ended(debate: Debate, transcript: Transcript, minutes: Minutes, about: About, tell: Tell) -> Held:
     """The answer, with the ledger that has times."""
-    answer = replace(read_answer(transcript, debate), ledger=tuple(minutes.rows))
+    read = proceedings(transcript, debate)
+    answer = answer_of(read, debate, tuple(minutes.rows))
     held = Held(debate, transcript, answer)
-    chosen = held.proceedings.chosen
+    chosen = read.chosen
     if chosen is not None:
         picked = chosen.selection
         tell(

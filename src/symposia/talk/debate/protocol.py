@@ -6,6 +6,7 @@ answers; the end; the next round.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -13,7 +14,7 @@ from msgspec import Meta
 from symposia.core.errors import InvalidInput
 from symposia.core.profile import Participant, Profile
 from symposia.core.transcript import Transcript
-from symposia.core.value import Count
+from symposia.core.value import Count, digest
 from symposia.talk.protocols import Rule, Step
 
 from . import steps
@@ -23,7 +24,7 @@ from .stops import stop_rule
 from .values import CAPTAIN, Kind, Positive, Size, Team
 
 
-class Debate(Rule, frozen=True, kw_only=True, tag="debate"):
+class Debate(Rule, frozen=True, kw_only=True, tag="debate", dict=True, gc=True):
     """Seats answer side by side, read one another and answer again; a captain says whether they agree.
 
     `profile` is what seats without their own answer with. `quorum` None is two thirds of the seats, rounded up.
@@ -71,11 +72,16 @@ class Debate(Rule, frozen=True, kw_only=True, tag="debate"):
             raise InvalidInput("select='captain' needs a captain; name one, or take select='vote'")
         self.budget.check(p.profile for p in self.participants)
 
+    @cached_property
+    def digest(self) -> str:
+        """Names the debate, whatever its question."""
+        return digest(self)
+
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(p.name for p in self.participants)
 
-    @property
+    @cached_property
     def everyone(self) -> frozenset[str]:
         """All seats and the captain."""
         return frozenset((*self.team.names, CAPTAIN))
@@ -90,7 +96,7 @@ class Debate(Rule, frozen=True, kw_only=True, tag="debate"):
         """Whether every round is followed by probes."""
         return self.beliefs or self.stop == "belief"
 
-    @property
+    @cached_property
     def participants(self) -> tuple[Participant, ...]:
         """Who takes part: the seats, then the captain if there is one."""
         seats = [Participant(name=name, profile=self.profile_of(name)) for name in self.team.names]

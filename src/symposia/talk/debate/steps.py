@@ -200,16 +200,20 @@ def _selections(debate: Debate, transcript: Transcript, rounds: Sequence[Round])
     current = rounds[-1]
     asked: list[Turn] = []
     again: list[Turn] = []
-    before = captain_lines(transcript, rounds, debate, ruled=True)
+    before: tuple[Line, ...] | None = None
     begun = _begun((one.message for one in current.choices), transcript)
     repairs = [one.message for one in current.repairs if one.order is not None]
     for number, order in enumerate(choosing.orders_of(current.candidates, debate, current.number)):
         allowed = choosing.labels(len(order))
-        turn = selection(debate, before, order, mark(SELECT, current.number, number), begun)
         tries = list(attempts_at_choice(current, number))
+        repair = len(tries) == 1 and choosing.repairable(tries[0], allowed)
+        if tries and not repair:
+            continue
+        before = before or captain_lines(transcript, rounds, debate, ruled=True)
+        turn = selection(debate, before, order, mark(SELECT, current.number, number), begun)
         if not tries:
             asked.append(turn)
-        elif len(tries) == 1 and choosing.repairable(tries[0], allowed):
+        else:
             read = read_choice(calls_of(tries[0].message), allowed)
             why = read.why if isinstance(read, Invalid) else ""
             lines = repair_lines(turn.view or (), transcript, tries[0], why)

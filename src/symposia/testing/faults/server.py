@@ -51,6 +51,7 @@ class FaultyUpstream:
         self._clock = clock or SystemClock()
         self._steps = self._answers = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
         self._socket: socket.socket | None = None
         self._server: asyncio.Server | None = None
 
@@ -75,6 +76,12 @@ class FaultyUpstream:
     def asked(self) -> list[Received]:
         """The requests for a reply among those received."""
         return [one for one in self.received if one.path.endswith(ASKED_AT)]
+
+    async def arrived(self, n: int = 1) -> None:
+        """Wait until `n` requests have come."""
+        while len(self.received) < n:
+            self._news.clear()
+            await self._news.wait()
 
     async def __aenter__(self) -> Self:
         self._socket = socket.socket()
@@ -118,6 +125,7 @@ class FaultyUpstream:
             len(self.received), method, path.partition("?")[0], headers, body, self._clock.monotonic()
         )
         self.received.append(received)
+        self._news.set()
         return received
 
     async def _answer(self, asked: Received, to: Connection) -> None:
