@@ -147,6 +147,24 @@ def test_a_choice_that_names_nothing_is_a_vote_and_says_so():
     assert card.rows[0].notes == (("voted: unreadable_choice", 8),)
 
 
+def test_texts_that_do_not_fit_are_shown_by_their_answers():
+    """Whole texts beyond the context: the choice is among answers alone, costs one call, and a note says so."""
+    shown = []
+
+    def reply(request):
+        if request.force is not None:
+            shown.append(request.lines[-1].text)
+            return {"choice": "2"}
+        return f"{'so ' * 120}\n[[ANSWER]] {chance(request).choice((3, 4, 5))}"
+
+    backend = Scripted(reply, features=FORCE, context_window=800)
+    (trial,) = scored(plan(1, methods=("usc:6",)), backend).card.trials
+    assert trial.tried.notes == ("shown by answers alone",)
+    assert trial.tried.usage.calls == 6
+    assert len(shown) == 1
+    assert "so so" not in shown[0]
+
+
 def test_labels_are_scored_where_no_call_can_be_forced():
     """A backend that scores continuations chooses by their probability."""
 

@@ -26,7 +26,10 @@ class UniversalSelfConsistency:
         return not isinstance(self.much, int)
 
     async def attempt(self, bench: Bench, samples: Samples) -> Ran:
-        """The chosen sample's answer. Where the choice names none, the vote decides, and a note says so."""
+        """The chosen sample's answer. Where the choice names none, the vote decides, and a note says so.
+
+        Texts that do not fit the model's context together are shown by their answers alone; a note says so too.
+        """
         budget = bench.budget
         if isinstance(self.much, int):
             used, overdraw = await within(max(1, self.much - 1), bench, samples)
@@ -39,6 +42,10 @@ class UniversalSelfConsistency:
         if len(spoken) < 2:
             return result
         chosen = await choose_one(bench, [s.text for s in spoken], "consistent")
+        notes: tuple[str, ...] = ()
+        if chosen.why == "context_overflow":
+            answers = ["" if s.extracted is None else s.extracted.text for s in spoken]
+            chosen, notes = await choose_one(bench, answers, "consistent"), ("shown by answers alone",)
         picked = None if chosen.at is None else spoken[chosen.at]
         tried = result.tried
         tried = msgspec.structs.replace(
@@ -46,6 +53,6 @@ class UniversalSelfConsistency:
             answer=tried.answer if picked is None or picked.extracted is None else picked.extracted.text,
             usage=tried.usage + chosen.meter.usage,
             unpriced=tried.unpriced + chosen.meter.unpriced,
-            notes=(f"voted: {chosen.why}",) if picked is None else (),
+            notes=(*notes, f"voted: {chosen.why}") if picked is None else notes,
         )
         return Ran(tried, (*result.requests, *chosen.meter.requests))
