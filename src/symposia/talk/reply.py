@@ -157,7 +157,13 @@ def _sampled(
 
 
 def provenance_of(
-    asked: Ask, turn: Turn, profile: str, completion: Completion, reply: Reply, *, completions: tuple[str, ...]
+    asked: Ask,
+    turn: Turn,
+    profile: str,
+    completion: Completion,
+    reply: Reply,
+    *,
+    completions: tuple[str, ...],
 ) -> Provenance:
     """Where a message comes from, with the ids of its text where nothing changed it.
 
