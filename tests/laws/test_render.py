@@ -121,7 +121,7 @@ def rendered(name, lines, tools=()):
 @pytest.mark.parametrize("name", NAMES)
 @given(lines=conversations())
 def test_every_template_accepts_what_conform_makes_of_it(name, lines):
-    """Promises 3, 5: no line is refused, spans partition the ids, only known losses of what was said; calls have turns."""
+    """Promises 3, 5: no line is refused, spans partition the ids, only known losses; calls keep their turns."""
     chat = template(name)
     tools = (TOOL,) if any(line.calls for line in lines) else ()
     result = rendered(name, lines, tools)
