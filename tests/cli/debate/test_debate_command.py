@@ -120,6 +120,7 @@ def test_every_event_has_its_debate_number_and_times(here: Here, tmp_path: Path)
         (["--captain", "none"], "needs a captain"),
         (["--max-calls", "0"], "--max-calls: expected at least 1"),
         (["--max-cost", "1"], "--max-cost needs a price"),
+        (["--temperature", "-1"], "temperature"),
         (["--beliefs", "--model", MODEL.replace("reply", "words_only")], "leave out --beliefs"),
         (["--file", "nowhere.txt"], "one question"),
     ],

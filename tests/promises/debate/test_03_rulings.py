@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -41,6 +42,26 @@ def test_only_the_two_keys_with_their_own_types_are_a_ruling(arguments: dict[str
     else:
         assert "expected" in read.why
         assert "got" in read.why
+
+
+@pytest.mark.parametrize("consensus", ["true", "false", "True", 1, 0, 1.0, [True], None])
+def test_nothing_but_a_boolean_is_one(consensus: object) -> None:
+    """`bool("false")` is true, and lenient readers take "false" for false: here neither is a ruling."""
+    assert isinstance(read_conclusion([call(consensus=consensus, direction="count again")]), Invalid)
+
+
+@given(seeds)
+def test_candidates_have_labels_and_no_names(seed: int) -> None:
+    """What is asked at selection names no seat: label and finished answer, nothing else."""
+    debate = debate_of(4, stop="fixed:1", quorum=1)
+    backend = Scripted(Wild(seed, words=("7", "8")), features=ALL)
+    held(debate, backend)
+    for request in backend.requests:
+        if request.about.purpose == "select":
+            cue = request.lines[-1].text.rpartition("\n\n")[2]
+            shown = json.loads(cue.splitlines()[-1])
+            assert [set(one) for one in shown] == [{"label", "answer"}] * len(shown)
+            assert not any(f'"{name}"' in cue for name in debate.team.names)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from symposia.backends import Scripted
 from symposia.core.lines import Segment
+from symposia.core.message import Scores
 from symposia.core.request import Request
 from symposia.talk.debate.stops import AGREES, DIFFERS, LOWER, UPPER, sprt_sum
 from tests.debates import ALL, Wild, called, debate_of, held
@@ -81,3 +82,13 @@ def test_probes_leave_every_other_request_as_it_is(seed: int, size: int) -> None
         return [unplaced(r).digest for r in spoken.requests if r.about.purpose != "belief"]
 
     assert asked(True) == asked(False)
+
+
+@given(st.integers(0, 10**6), st.integers(2, 4))
+def test_nobody_hears_of_a_probe(seed: int, size: int) -> None:
+    """Not even the seat in whose place the answers were scored."""
+    done = held(debate_of(size, beliefs=True), Wild(seed, failing=0.0))
+    probes = [m for m in done.transcript if any(isinstance(part, Scores) for part in m.parts)]
+    assert all(m.is_control and not m.heard_by(m.author) for m in probes)
+    seen = sum(len(played.probes) for played in done.proceedings.rounds)
+    assert len(probes) == seen

@@ -16,6 +16,7 @@ from symposia.core.message import said
 from symposia.core.profile import MODERATOR, Participant, Profile, Sampling
 from symposia.core.request import About, Backend, ModelCard, Request
 from symposia.core.transcript import Transcript
+from symposia.core.value import checked
 from symposia.talk.converse import converse
 from symposia.talk.parse import SUPPORTED
 from symposia.talk.rules import Kit, Rules
@@ -136,9 +137,10 @@ async def prepared(
 ) -> Debate:
     """The debate as its models can hold it: the prompts' size, and how the captain is asked.
 
-    Raises `UnsupportedRequest` before any call for what a seat's profile, a probe or the captain needs and its model
-    has not.
+    Raises `InvalidInput` for a value out of range and `UnsupportedRequest` for what a seat's profile, a probe or the
+    captain needs and its model has not; both before any call.
     """
+    checked(debate)
     cards: dict[str, ModelCard] = {}
     for participant in debate.participants:
         card = cards[participant.name] = await backend.describe(participant.profile.model)

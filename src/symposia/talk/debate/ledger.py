@@ -132,7 +132,9 @@ def purpose_named(name: str) -> Purpose:
 
 
 def _purpose(name: str, message: Message) -> Purpose:
-    return "tool" if name == ANSWER and message.has_tools else purpose_named(name)
+    made = message.provenance
+    follows = name == ANSWER and made is not None and made.asked.call > 0
+    return "tool" if follows else purpose_named(name)
 
 
 def _plain(amount: Decimal) -> str:
