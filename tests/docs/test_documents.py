@@ -22,7 +22,14 @@ LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 GUIDES = ("vectors.md", "tools.md", "hosted_models.md", "testing.md", "debate.md")
 PAGES = ("README.md", "docs/tutorial.md", *(f"docs/{guide}" for guide in GUIDES))
 FIGURE = "docs/a_causal_figure_in_ten_lines.md"
-DOCUMENTS = (*PAGES, FIGURE, "docs/looking_inside.md", "examples/README.md", "CONTRIBUTING.md")
+DOCUMENTS = (
+    *PAGES,
+    FIGURE,
+    "docs/looking_inside.md",
+    "docs/scorecard.md",
+    "examples/README.md",
+    "CONTRIBUTING.md",
+)
 
 
 def run(arguments: list[str], cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

@@ -36,7 +36,7 @@ def evaluation(asked: EvalOptions, world: World) -> int:
     """Score it; the exit code. Raises what was refused before any call."""
     items_of(asked)
     tools = toolbox(asked.tools)
-    backend = backend_for_addresses(world.env, Path())
+    backend = backend_for_addresses(world.env, Path(), rpm=asked.rpm, tpm=asked.tpm)
     plan = portal.call(planned(asked, backend, tools))
     if plan.setup.profile.sampling.temperature == 0 and len(plan.methods) > 1:
         world.err.line(

@@ -10,6 +10,7 @@ from symposia.evals.scorecard.methodrow import fresh_tokens, total_tokens
 from symposia.interp.plot.style import CYCLE, MARKS, figure, named, plain
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -27,19 +28,30 @@ def accuracy_tokens(card: Scorecard) -> Figure:
             [tokens / row.strict.n],
             [100 * share],
             yerr=around,
-            capsize=3,
+            capsize=3 + 2 * at,  # told apart where budgets are equal, as they are meant to be
+            zorder=2 + len(card.rows) - at,
             linestyle="none",
             color=CYCLE[at % len(CYCLE)],
             marker=MARKS[at % len(MARKS)],
             label=row.method,
         )
-    axes.set_xscale("log")
+    _logarithmic(axes)
     axes.set_ylim(-3, 103)
     which = "that no cache held" if card.asked.count == "fresh" else "in all"
     named(axes, x=f"tokens an item, {which}", y="accuracy, % of graded", title="95 % intervals")
     if axes.has_data():
-        axes.legend(frameon=False, fontsize=9)
+        axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return drawn
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Tokens in thousands as people write them, at 1, 2 and 5 of each decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tokens, _: f"{tokens:,.0f}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def as_png(drawn: Figure) -> bytes:

@@ -62,6 +62,8 @@ class EvalOptions:
         "fresh"
     )
     prices: Annotated[Path | None, typer.Option(help="YAML or JSON: USD per million tokens by model.")] = None
+    rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute to each hosted endpoint.")] = None
+    tpm: Annotated[int | None, typer.Option(min=1, help="Tokens a minute to each hosted endpoint.")] = None
     seed: Annotated[int, typer.Option(help="The root of all random streams.")] = 0
     concurrency: Annotated[int, typer.Option(min=1, help="Items under way at once.")] = 4
     out: Annotated[

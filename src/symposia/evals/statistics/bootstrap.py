@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache, lru_cache
 from itertools import accumulate
 from math import exp, floor, lgamma, log
 from random import Random
@@ -20,6 +20,7 @@ from symposia.core.errors import InvalidInput
 from .interval import Interval
 
 DRAWS = 10_000
+Counts = tuple[tuple[float, int], ...]
 _FEW = 64
 """With at most so many distinct values a resample is drawn by value."""
 
@@ -33,12 +34,21 @@ def bootstrap(
     """
     if not values:
         raise InvalidInput("a bootstrap needs at least one item; got none")
-    random, n = Random(seed), len(values)
-    counts = sorted(Counter(values).items())
+    counts = tuple(sorted(Counter(values).items()))
     if len(counts) <= _FEW:
-        totals = _totals_by_value(counts, n, random, draws)
-    else:
-        totals = (sum(random.choices(values, k=n)) for _ in range(draws))
+        return _by_value(counts, seed, draws, level)
+    random, n = Random(seed), len(values)
+    return _percentiles((sum(random.choices(values, k=n)) for _ in range(draws)), n, level)
+
+
+@lru_cache(maxsize=256)
+def _by_value(counts: Counts, seed: int | str, draws: int, level: float) -> Interval:
+    """The interval, computed once: graded and strict results are often the same, and so are one task and all."""
+    n = sum(count for _, count in counts)
+    return _percentiles(_totals_by_value(counts, n, Random(seed), draws), n, level)
+
+
+def _percentiles(totals: Iterable[float], n: int, level: float) -> Interval:
     means = sorted(total / n for total in totals)
     return Interval(quantile(means, (1 - level) / 2), quantile(means, (1 + level) / 2))
 
