@@ -151,6 +151,33 @@ async def test_one_client_for_each_event_loop() -> None:
     gc.collect()
 
 
+class Counting(FaultyUpstream):
+    """Counts connections."""
+
+    connections = 0
+
+    def _connected(self, reader, writer) -> None:
+        self.connections += 1
+        super()._connected(reader, writer)
+
+
+@BOTH
+async def test_a_connection_is_used_again(dialect: str) -> None:
+    """After answers and after errors; a reply that was cut here takes its connection with it."""
+    async with Counting("200,200,400,200", replies=["word " * 500]) as server:
+        backend = hosts().backend("up", of(dialect, server))
+        for _ in range(2):
+            assert [i async for i in backend.generate(asked())]
+        with pytest.raises(BackendError):
+            await anext(backend.generate(asked()))
+        assert [i async for i in backend.generate(asked())]
+        assert server.connections == 1
+        assert [i async for i in backend.generate(asked(stop_after=("word",), max_tokens=5000))]
+        assert [i async for i in backend.generate(asked())]
+        assert server.connections == 2
+        await backend.aclose()
+
+
 @BOTH
 async def test_closing_early_leaves_nothing_open(dialect: str) -> None:
     """A listener that leaves ends the request: no task stays, and the slot is free again."""

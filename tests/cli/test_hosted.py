@@ -205,3 +205,29 @@ def test_a_tool_loop_with_a_hosted_model(against: Against, tmp_path: Path) -> No
     assert done.exit_code == 0, done.stderr
     assert "It is 42." in done.stdout
     assert '"42"' in done.stdout
+
+
+@pytest.mark.parametrize("address", ["openai:gpt-x", "anthropic:claude-x"])
+def test_chat_with_a_hosted_model(serve, here, address: str) -> None:
+    """A line, a reply; without a temperature of the user's, one that every provider takes."""
+    server = serve("200", ["Hello, you."])
+    done = here("chat", address, stdin="Hello?\n/quit\n")
+    assert done.exit_code == 0, done.stderr
+    assert "Hello, you." in done.stdout
+    assert "temperature" not in server.asked[0].body
+    assert here("chat", "anthropic:claude-x", "--temperature", "0.5", stdin="Hello?\n").exit_code == 2
+
+
+def test_a_knob_that_cannot_be_sent_is_refused_before_anybody_speaks(here, tmp_path: Path) -> None:
+    """Exit 2 for the second speaker's, while the first has said nothing, without a key or a connection."""
+    scenario = tmp_path / "two.yaml"
+    scenario.write_text(
+        "symposia: 1\nendpoints: {script: {kind: scripted, replies: {ann: [Hello.]}}}\n"
+        "participants:\n  ann: {model: 'script:a'}\n"
+        "  bob: {model: 'anthropic:claude-x', sampling: {temperature: 0.3}}\nuntil: {type: turns, n: 2}\n"
+    )
+    done = here("run", scenario)
+    assert done.exit_code == 2
+    assert "temperature=0.3" in done.stderr
+    assert "sampling_in_body" in done.stderr
+    assert "Hello." not in done.stdout

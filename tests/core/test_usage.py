@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symposia.core.errors import InvalidInput
-from symposia.core.prices import read_prices
+from symposia.core.prices import ListedPrice
 from symposia.core.usage import NOTHING, Price, Usage
 
 cents = st.decimals(0, 1000, places=4)
@@ -61,23 +61,14 @@ def test_kinds_without_a_price_of_their_own_cost_as_input_does() -> None:
     assert price.of(used) == 6e-06
 
 
-def test_a_file_of_prices() -> None:
-    """Both names of the price of cached input; a misfit is named."""
-    raw = b"""{"openai:a": {"input": 0.15, "cached_input": 0.075, "output": 0.6},
-               "b": {"input": 1, "cached": 0, "output": 2}}"""
-    assert read_prices(raw, "p.json") == {
-        "openai:a": Price(input=0.15, cached=0.075, output=0.6),
-        "b": Price(input=1, cached=0, output=2),
-    }
-    for wrong, words in {
-        b'{"a": {"input": 1}}': r"p\.json: .*output",
-        b'{"a": {"input": -1, "output": 1}}': r"p\.json: .*>= 0",
-        b'{"a": {"input": 1, "output": 1, "reasoning": 2}}': "reasoning",
-        b'{"a": {"input": 1, "output": 1, "cached": 2, "cached_input": 3}}': r"p\.json: a: cached and cached_input",
-        b"[]": r"p\.json",
-    }.items():
-        with pytest.raises(InvalidInput, match=words):
-            read_prices(wrong, "p.json")
+def test_a_price_list_may_use_either_name_of_cached_input() -> None:
+    """One number, two names; two numbers for it are refused."""
+    assert ListedPrice(input=0.15, output=0.6, cached_input=0.075).price("p") == Price(
+        input=0.15, cached=0.075, output=0.6
+    )
+    assert ListedPrice(input=1, output=2, cached=0, cached_input=0).price("p").cached == 0
+    with pytest.raises(InvalidInput, match="p: cached and cached_input are one number; got 2, 3"):
+        ListedPrice(input=1, output=2, cached=2, cached_input=3).price("p")
 
 
 def test_money_in_json_reads_as_it_was_written() -> None:

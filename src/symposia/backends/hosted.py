@@ -116,7 +116,8 @@ class Hosted:
         request_id = self._terms.redactor.text(_request_id(response.headers))
         reader = EventReader()
         try:
-            async for piece in response.aiter_bytes():
+            pieces = response.aiter_bytes()
+            async for piece in pieces:
                 for name, data in reader.feed(piece):
                     for delta in reply.feed(name, data):
                         yield delta
@@ -125,7 +126,7 @@ class Hosted:
                 if reply.ended:
                     break
             if reply.ended and reply.finished:
-                await sdk.drained(response)
+                await sdk.drained(pieces)
         except sdk.broken as error:
             if not reply.finished:
                 raise sdk.lost(error) from None

@@ -6,6 +6,7 @@ They are imported at first use. Retries and redirects are off: both are decided 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any, Literal
 
@@ -49,7 +50,6 @@ class Sdk:
         self._response, self._stream = httpx.Response, module.AsyncStream[object]
         self._timeouts = (module.APITimeoutError, httpx.TimeoutException)
         self._unreadable = httpx.DecodingError
-        self._spent = (httpx.RequestError, httpx.StreamError)
         self.refused: type[Any] = module.APIStatusError
         self.unreached: type[Any] = module.APIConnectionError
         self.broken: type[Any] = httpx.RequestError
@@ -65,13 +65,13 @@ class Sdk:
             stream_cls=self._stream,
         )
 
-    async def drained(self, response: Any) -> None:
+    async def drained(self, pieces: AsyncIterator[bytes]) -> None:
         """Read what is left of an answer that has ended, so that its connection can be used again."""
         try:
             async with asyncio.timeout(_DRAIN_S):
-                async for _ in response.aiter_raw():
+                async for _ in pieces:
                     pass
-        except (TimeoutError, *self._spent):
+        except (TimeoutError, self.broken):
             pass
 
     def lost(self, error: BaseException) -> AttemptFailed:

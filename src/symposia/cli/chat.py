@@ -12,6 +12,8 @@ import typer
 from .world import World, guarded, this_world
 
 if TYPE_CHECKING:
+    from symposia.core.profile import Sampling
+
     from .chatting import Chat
 
 BUNDLED = "symposia:tiny"
@@ -33,7 +35,15 @@ class ChatOptions:
             metavar="VECTOR:SCALE", help="Add a vector (file, digest) at a scale; @3,4 picks layers."
         ),
     ] = None
-    temperature: Annotated[float, typer.Option(min=0, max=10, help="0 is greedy.")] = 0.8
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=10,
+            help="0 is greedy; 0.8 for local models if not given, 1 for hosted ones.",
+            show_default=False,
+        ),
+    ] = None
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest reply.")] = 256
     seed: Annotated[int, typer.Option(help="The root of all randomness.")] = 0
 
@@ -52,7 +62,7 @@ def chat(asked: ChatOptions) -> int:
 
 
 def _chat(asked: ChatOptions, world: World) -> int:
-    from symposia.core.profile import Participant, Profile, Sampling
+    from symposia.core.profile import Participant, Profile
     from symposia.facade import Conversation
     from symposia.talk import portal
     from symposia.talk.rules import Kit
@@ -64,12 +74,16 @@ def _chat(asked: ChatOptions, world: World) -> int:
     from .steering import steering
 
     models = asked.models or [BUNDLED]
-    sampling = Sampling(temperature=asked.temperature, max_tokens=asked.max_tokens)
     interventions = tuple(steering(text) for text in asked.steer or ())
     seats = tuple(
         Participant(
             name=name,
-            profile=Profile(model=model, system=asked.system, sampling=sampling, interventions=interventions),
+            profile=Profile(
+                model=model,
+                system=asked.system,
+                sampling=_sampling(asked, model),
+                interventions=interventions,
+            ),
         )
         for name, model in zip(_names(models), models, strict=True)
     )
@@ -81,6 +95,17 @@ def _chat(asked: ChatOptions, world: World) -> int:
         talk = Chat(conversation, world)
         talk.greet()
         return _read(talk, world)
+
+
+def _sampling(asked: ChatOptions, model: str) -> Sampling:
+    """As asked; where nothing was said, hosted models keep the neutral temperature that all of them take."""
+    from symposia.backends.endpoints import HOSTED
+    from symposia.core.models import resolve
+    from symposia.core.profile import Sampling
+
+    usual = 1.0 if resolve(model, HOSTED).source == "endpoint" else 0.8
+    warm = usual if asked.temperature is None else asked.temperature
+    return Sampling(temperature=warm, max_tokens=asked.max_tokens)
 
 
 def _read(talk: Chat, world: World) -> int:

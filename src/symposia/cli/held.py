@@ -135,8 +135,9 @@ class _Rows:
 
     async def _stop_after(self) -> str:
         done, _ = await self._said(replace(_count(self._plain), stop_after=("3",)))
-        if "3" in done.text and not done.text.endswith("3"):
-            raise Differs(f"text came after the string: {_short(done.text)}")
+        met = "3" in done.text or done.finish_reason == "stop_string"
+        if met and not done.text.endswith("3"):
+            raise Differs(f"the text does not end with the string: {_short(done.text)}")
         return f"{done.finish_reason}: {_short(done.text)}"
 
     async def _logprobs(self) -> str:

@@ -1,14 +1,14 @@
-"""A file of prices: USD per million tokens by model address, as JSON. Pure."""
+"""A price as a list of prices writes it: USD per million tokens."""
 
 from __future__ import annotations
 
 from .errors import InvalidInput
 from .usage import NonNegative, Price
-from .value import Value, decode
+from .value import Value
 
 
-class PriceForm(Value, frozen=True, kw_only=True):
-    """A price as a file may write it: `cached` is also called `cached_input`."""
+class ListedPrice(Value, frozen=True, kw_only=True):
+    """`cached` is also called `cached_input`."""
 
     input: NonNegative
     output: NonNegative
@@ -24,9 +24,3 @@ class PriceForm(Value, frozen=True, kw_only=True):
             )
         cached = self.cached_input if self.cached is None else self.cached
         return Price(input=self.input, output=self.output, cached=cached, cache_write=self.cache_write)
-
-
-def read_prices(raw: bytes, path: str) -> dict[str, Price]:
-    """From `{"openai:gpt-x": {"input": 1.25, "cached_input": 0.125, "output": 10}}`; `InvalidInput` names a misfit."""
-    forms = decode(raw, dict[str, PriceForm], path)
-    return {model: form.price(f"{path}: {model}") for model, form in forms.items()}

@@ -17,6 +17,7 @@ from symposia.cli.scenario.toolkit import BUILT_IN
 from symposia.cli.scenario.tree import read_tree
 from symposia.core.errors import InvalidInput, UnknownName
 from symposia.core.models import canonical
+from symposia.core.prices import ListedPrice
 from symposia.core.profile import Profile
 from symposia.core.request import Backend
 from symposia.core.usage import Price
@@ -105,11 +106,12 @@ def _debate(asked: DebateOptions, seated: Team, captain: Profile | None) -> Deba
 
 
 def prices_of(path: Path | None) -> dict[str, Price]:
-    """A price list: model addresses, each with input, output and perhaps cached prices per million tokens."""
+    """A price list: model addresses, each with input, output and perhaps cached_input prices per million tokens."""
     if path is None:
         return {}
     tree = read_tree(path.read_text(encoding="utf-8"), str(path))
-    return {_address(model): price for model, price in convert(tree, dict[str, Price]).items()}
+    listed = convert(tree, dict[str, ListedPrice])
+    return {_address(model): form.price(f"{path}: {model}") for model, form in listed.items()}
 
 
 def _team_file(asked: DebateOptions) -> TeamFile | None:

@@ -14,7 +14,7 @@ from symposia.core.errors import InvalidInput
 from symposia.core.lines import Line
 from symposia.core.message import Message
 from symposia.core.profile import Profile
-from symposia.core.usage import Price
+from symposia.core.usage import Price, Usage, decimal
 from symposia.core.value import Count, Value
 
 from .reading import mark_of
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .protocol import Debate
 
 BYTES_PER_TOKEN, TOKENS_PER_LINE = 3, 8
-PER_TOKEN = 1e-6
 
 
 class Budget(Value, frozen=True, kw_only=True):
@@ -58,7 +57,9 @@ class Spent(Value, frozen=True, kw_only=True):
 
     def __add__(self, other: Spent) -> Spent:
         return Spent(
-            calls=self.calls + other.calls, tokens=self.tokens + other.tokens, cost=self.cost + other.cost
+            calls=self.calls + other.calls,
+            tokens=self.tokens + other.tokens,
+            cost=float(decimal(self.cost) + decimal(other.cost)),
         )
 
     def times(self, n: int) -> Spent:
@@ -74,9 +75,9 @@ def spent(messages: Sequence[Message], debate: Debate) -> Spent:
         if made is not None:
             price = debate.budget.prices.get(debate.profile_of(message.author).model)
             used = made.usage
-            cost = used.cost_usd or 0.0
-            if price is not None:
-                cost = (used.input_tokens * price.input + used.output_tokens * price.output) * PER_TOKEN
+            cost = used.cost_usd
+            if cost is None:
+                cost = 0.0 if price is None else price.of(used)
             total += Spent(calls=used.calls, tokens=used.input_tokens + used.output_tokens, cost=cost)
         elif found is not None and message.is_control:
             total += Spent(calls=1)
@@ -91,7 +92,10 @@ def worst(
     prompt = -(-size // BYTES_PER_TOKEN) + TOKENS_PER_LINE * len(lines) + unseen
     reply = profile.sampling.max_tokens
     price = debate.budget.prices.get(profile.model)
-    cost = 0.0 if price is None else (prompt * price.input + reply * price.output) * PER_TOKEN
+    cost = 0.0
+    if price is not None:  # the whole prompt may be written to a cache, which may cost more than reading it
+        most = max(price.input, price.cache_write or 0.0)
+        cost = Price(input=most, output=price.output).of(Usage(input_tokens=prompt, output_tokens=reply))
     return Spent(calls=1, tokens=prompt + reply, cost=cost).times(calls)
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from symposia.core.message import Message
 from symposia.core.transcript import Transcript
-from symposia.core.usage import Price, Usage
+from symposia.core.usage import Price, Usage, decimal
 from symposia.core.value import Count, Value
 
 from .reading import ANSWER, DIRECTION, failure_of, mark_of
@@ -18,8 +18,6 @@ from .values import LedgerRow, Purpose
 
 if TYPE_CHECKING:
     from .protocol import Debate
-
-MILLION = Decimal(1_000_000)
 
 
 class Totals(Value, frozen=True, kw_only=True):
@@ -76,23 +74,11 @@ def row_of(
 
 
 def exact_cost(usage: Usage, price: Price | None) -> str | None:
-    """USD in decimals, from the price list; else what the provider said; else None."""
-    if price is None:
-        return None if usage.cost_usd is None else _plain(Decimal(str(usage.cost_usd)))
-    rates = {
-        "fresh": price.input,
-        "cached": price.input if price.cached is None else price.cached,
-        "written": price.input if price.cache_write is None else price.cache_write,
-        "out": price.output,
-    }
-    fresh = usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens
-    tokens = {
-        "fresh": fresh,
-        "cached": usage.cached_tokens,
-        "written": usage.cache_write_tokens,
-        "out": usage.output_tokens,
-    }
-    return _plain(sum((Decimal(str(rates[k])) * n for k, n in tokens.items()), Decimal(0)) / MILLION)
+    """USD in decimals: what the provider said, else from the price list; None where nobody knows."""
+    usd = usage.cost_usd
+    if usd is None and price is not None:
+        usd = price.of(usage)
+    return None if usd is None else _plain(decimal(usd))
 
 
 def ledger_of(transcript: Transcript, debate: Debate) -> tuple[LedgerRow, ...]:

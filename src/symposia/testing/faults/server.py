@@ -84,7 +84,7 @@ class FaultyUpstream:
             await self._news.wait()
 
     async def __aenter__(self) -> Self:
-        self._socket = socket.socket()
+        self._socket = socket.socket(proto=socket.IPPROTO_TCP)  # so named, asyncio sends small writes at once
         self._socket.bind(("127.0.0.1", 0))
         if self._plan[0].kind != "connect-refused":
             self._server = await asyncio.start_server(self._connected, sock=self._socket)
