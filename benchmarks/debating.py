@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "src"))
 
 from upstream import DIRECTION, PARAGRAPH, body
 
-from symposia.backends import Hosts, Journal, Journalled, OpenAIEndpoint, Scripted
+from symposia.backends import Journal, Journalled, OpenAIEndpoint, Scripted
+from symposia.backends.hosts import Hosts
 from symposia.core.message import said
 from symposia.core.profile import Participant, Profile
 from symposia.core.request import Backend, Completion, Item, Request
