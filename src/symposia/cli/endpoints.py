@@ -102,15 +102,16 @@ def backend_for_addresses(
     env: Mapping[str, str],
     folder: Path,
     *,
+    declared: Mapping[str, Endpoint] = {},
     rpm: int | None = None,
     tpm: int | None = None,
     flying: int | None = None,
 ) -> Endpoints:
-    """Built-in endpoints with these limits a minute and at once, scripts beside `folder`, and the local engine."""
+    """Declared endpoints, built-in ones with these limits, scripts beside `folder`, and the local engine."""
     limits = {"rpm": rpm, "tpm": tpm, "concurrency": flying}
     asked = {name: limit for name, limit in limits.items() if limit is not None}
     built_in = {name: replace(one, **asked) for name, one in Hosts(env).built_in().items()}
-    return _backend(built_in, env, {SCRIPTED: partial(ScriptedCode, folder)})
+    return _backend({**built_in, **declared}, env, {SCRIPTED: partial(ScriptedCode, folder)})
 
 
 @contextmanager

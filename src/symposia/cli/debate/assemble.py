@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from symposia.backends.endpoints import HOSTED
-from symposia.cli.scenario.build import SCRIPTED
+from symposia.backends.endpoints import Endpoints
 from symposia.cli.scenario.convert import convert
 from symposia.cli.scenario.toolkit import BUILT_IN
 from symposia.cli.scenario.tree import read_tree
@@ -19,7 +18,6 @@ from symposia.core.errors import InvalidInput, UnknownName
 from symposia.core.models import canonical
 from symposia.core.prices import ListedPrice
 from symposia.core.profile import Profile
-from symposia.core.request import Backend
 from symposia.core.usage import Price
 from symposia.talk.debate import Debate, Seat, Team
 from symposia.talk.debate.budget import Budget
@@ -61,7 +59,7 @@ def question_of(asked: DebateOptions) -> str:
     return text.strip("\n")
 
 
-async def assemble(asked: DebateOptions, backend: Backend) -> Assembled:
+async def assemble(asked: DebateOptions, backend: Endpoints) -> Assembled:
     """The debate. Raises `InvalidInput` for what cannot be meant."""
     file = _team_file(asked)
     seated = _team(asked, file)
@@ -76,13 +74,15 @@ async def assemble(asked: DebateOptions, backend: Backend) -> Assembled:
     captain = await _captain(asked, backend, default, file)
     if ":" in (asked.stop or "") and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # a rule by path may lie where the command is typed
-    debate = _debate(asked, Team(seated.name, tuple(seats)), captain)
+    debate = _debate(asked, Team(seated.name, tuple(seats)), captain, backend.names)
     box = _tools(asked)
     debate = with_tools(debate, box.specs) if len(box) else debate
     return Assembled(debate, box, () if file is None else file.vectors)
 
 
-def _debate(asked: DebateOptions, seated: Team, captain: Profile | None) -> Debate:
+def _debate(
+    asked: DebateOptions, seated: Team, captain: Profile | None, endpoints: Collection[str]
+) -> Debate:
     for name, value in (("--rounds", asked.rounds), ("--orders", asked.orders)):
         if value < 1:
             raise InvalidInput(f"{name}: expected at least 1; got {value}")
@@ -102,18 +102,18 @@ def _debate(asked: DebateOptions, seated: Team, captain: Profile | None) -> Deba
             max_calls=_limit("--max-calls", asked.max_calls),
             max_tokens=_limit("--max-tokens", asked.max_tokens),
             max_cost=asked.max_cost,
-            prices=prices_of(asked.prices),
+            prices=prices_of(asked.prices, endpoints),
         ),
     )
 
 
-def prices_of(path: Path | None) -> dict[str, Price]:
+def prices_of(path: Path | None, endpoints: Collection[str]) -> dict[str, Price]:
     """A price list: model addresses, each with input, output and perhaps cached_input prices per million tokens."""
     if path is None:
         return {}
     tree = read_tree(path.read_text(encoding="utf-8"), str(path))
     listed = convert(tree, dict[str, ListedPrice])
-    return {_address(model): form.price(f"{path}: {model}") for model, form in listed.items()}
+    return {canonical(model, endpoints): form.price(f"{path}: {model}") for model, form in listed.items()}
 
 
 def _team_file(asked: DebateOptions) -> TeamFile | None:
@@ -149,7 +149,7 @@ def _models(pairs: Sequence[str], seated: Team) -> dict[str, str]:
 
 
 async def _captain(
-    asked: DebateOptions, backend: Backend, default: str, file: TeamFile | None
+    asked: DebateOptions, backend: Endpoints, default: str, file: TeamFile | None
 ) -> Profile | None:
     if asked.captain == NONE:
         return None
@@ -157,18 +157,16 @@ async def _captain(
     return await _profile(asked, backend, asked.captain or form.model or default, form)
 
 
-async def _profile(asked: DebateOptions, backend: Backend, model: str, form: ProfileForm) -> Profile:
-    made = await answering(backend, _address(model), temperature=asked.temperature, system=form.system)
+async def _profile(asked: DebateOptions, backend: Endpoints, model: str, form: ProfileForm) -> Profile:
+    made = await answering(
+        backend, canonical(model, backend.names), temperature=asked.temperature, system=form.system
+    )
     return replace(
         made,
         sampling=form.sampling or made.sampling,
         interventions=form.interventions,
         history=form.history,
     )
-
-
-def _address(model: str) -> str:
-    return canonical(model, {SCRIPTED, *HOSTED})
 
 
 def _tools(asked: DebateOptions) -> ToolBox:

@@ -34,7 +34,7 @@ def _audited(asked: AuditOptions, world: World) -> int:
 
     from .finished import finished
 
-    with finished(asked.run, world) as run:
+    with finished(asked.run, world, asked.endpoints) as run:
         done = portal.call(audit_debates(list(run.debates.items())))
     raw = canonical(done) + b"\n"
     write_atomic(asked.run / FILE, raw)

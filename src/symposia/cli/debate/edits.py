@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from symposia.backends.endpoints import HOSTED
-from symposia.cli.scenario.build import SCRIPTED
 from symposia.core.errors import InvalidInput, UnknownName
 from symposia.core.models import canonical
 from symposia.evals.replay.edits import Direct, Edit, Mute, Patch, Revise
@@ -33,8 +31,8 @@ class Edits:
     vectors: dict[str, SteeringVector] = field(default_factory=dict)
 
 
-def edits_of(asked: ReplayOptions, debate: Debate) -> Edits:
-    """The changes in the order of the flags. `InvalidInput` shows the form that was expected."""
+def edits_of(asked: ReplayOptions, debate: Debate, endpoints: Collection[str]) -> Edits:
+    """The changes in the order of the flags; models may be at `endpoints`. `InvalidInput` shows the form expected."""
     vectors: dict[str, SteeringVector] = {}
     edits: list[Edit] = []
     for text in asked.mute or ():
@@ -49,7 +47,7 @@ def edits_of(asked: ReplayOptions, debate: Debate) -> Edits:
     for text in asked.profile or ():
         left, named = _sides(text, "--profile", "SEAT[:ROUND]=PROFILE")
         seat, number = _seat(left, "--profile", "SEAT[:ROUND]=PROFILE")
-        edits.append(_revised(debate, seat, number or 1, named, vectors))
+        edits.append(_revised(debate, seat, number or 1, named, vectors, endpoints=endpoints))
     for text in asked.direct or ():
         left, file = _sides(text, "--direct", "ROUND=FILE")
         edits.append(Direct(_round(left, "--direct", "ROUND=FILE"), _text(file)))
@@ -57,30 +55,32 @@ def edits_of(asked: ReplayOptions, debate: Debate) -> Edits:
 
 
 def _revised(
-    debate: Debate, seat: str, number: int, named: str, vectors: dict[str, SteeringVector]
+    debate: Debate,
+    seat: str,
+    number: int,
+    named: str,
+    vectors: dict[str, SteeringVector],
+    *,
+    endpoints: Collection[str],
 ) -> Revise:
     if seat not in debate.team.names:
         raise UnknownName("seat", seat, debate.team.names)
     own = debate.profile_of(seat)
     if not named.endswith(FILES):
-        return Revise(seat, replace(own, model=_address(named)), number)
+        return Revise(seat, replace(own, model=canonical(named, endpoints)), number)
     path = Path(named)
     if not path.is_file():
         raise InvalidInput(f"--profile: there is no file {named}")
     form: ProfileForm = read_profile(path, vectors)
     profile = replace(
         own,
-        model=_address(form.model) if form.model else own.model,
+        model=canonical(form.model, endpoints) if form.model else own.model,
         system=form.system,
         sampling=form.sampling or own.sampling,
         interventions=form.interventions,
         history=form.history,
     )
     return Revise(seat, profile, number)
-
-
-def _address(model: str) -> str:
-    return canonical(model, {SCRIPTED, *HOSTED})
 
 
 def _sides(text: str, flag: str, form: str) -> tuple[str, str]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from symposia.backends import Journal, Journalled
-from symposia.cli.endpoints import backend_for_addresses
+from symposia.cli.endpointfile import read_endpoints
+from symposia.cli.endpoints import backend_for_addresses, closing
 from symposia.cli.scoring.planned import toolbox
 from symposia.cli.world import World
 from symposia.core.errors import InvalidInput, UnknownName
@@ -26,6 +27,7 @@ class Finished:
 
     debates: dict[str, Held]
     backend: Journalled
+    endpoints: tuple[str, ...]
 
     def one(self, name: str | None) -> Held:
         """The debate of that id; the only one if none is named."""
@@ -48,16 +50,18 @@ class Shown:
 
 
 @contextmanager
-def finished(run: Path, world: World) -> Iterator[Finished]:
-    """The debates of a run folder that ended. `InvalidInput` says what the folder lacks."""
+def finished(run: Path, world: World, endpoints: Path | None = None) -> Iterator[Finished]:
+    """The debates of a run folder that ended; `endpoints` is a file of more. `InvalidInput`: what the folder lacks."""
     shown = debates_of(run)
-    with Journal.open(run) as journal:
-        backend = Journalled(backend_for_addresses(world.env, Path()), journal, clock=world.clock)
+    declared = read_endpoints(endpoints)
+    asked = backend_for_addresses(world.env, Path(), declared=declared)
+    with Journal.open(run) as journal, closing(asked):
+        backend = Journalled(asked, journal, clock=world.clock)
         held = {
             name: Held(one.debate, one.transcript, backend, one.rules, _kit(one.debate, world))
             for name, one in shown.items()
         }
-        yield Finished(held, backend)
+        yield Finished(held, backend, asked.names)
 
 
 def debates_of(run: Path) -> dict[str, Shown]:

@@ -61,6 +61,9 @@ class DebateOptions:
     )
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="End rather than use more.")] = None
     max_cost: Annotated[float | None, typer.Option("--max-cost", help="End rather than pay more USD.")] = None
+    endpoints: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML: endpoints of your own, as in a scenario file.")
+    ] = None
     prices: Annotated[Path | None, typer.Option(help="YAML or JSON: USD per million tokens by model.")] = None
     rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute to each hosted endpoint.")] = None
     tpm: Annotated[int | None, typer.Option(min=1, help="Tokens a minute to each hosted endpoint.")] = None

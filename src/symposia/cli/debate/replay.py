@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -35,13 +36,13 @@ def _replayed(asked: ReplayOptions, world: World) -> int:
 
     from .finished import finished
 
-    with finished(asked.run, world) as run:
+    with finished(asked.run, world, asked.endpoints) as run:
         held = run.one(asked.debate)
         if asked.shapley:
             worth = portal.call(_worth(held, asked, world))
             raw, show = canonical(worth), partial(_show_influence, worth)
         else:
-            edited = portal.call(_edited(held, asked))
+            edited = portal.call(_edited(held, asked, run.endpoints))
             raw, show = canonical(edited), partial(_show_replay, edited)
     if asked.json:
         world.out.line(raw.decode())
@@ -50,12 +51,12 @@ def _replayed(asked: ReplayOptions, world: World) -> int:
     return DONE
 
 
-async def _edited(held: Held, asked: ReplayOptions) -> Replay:
+async def _edited(held: Held, asked: ReplayOptions, endpoints: Collection[str]) -> Replay:
     from symposia.evals.replay.replaying import greedy, replay
 
     from .edits import edits_of
 
-    found = edits_of(asked, held.debate)
+    found = edits_of(asked, held.debate, endpoints)
     if found.vectors:
         from symposia.facade import engines
 

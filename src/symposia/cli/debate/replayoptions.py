@@ -43,6 +43,9 @@ class ReplayOptions:
         str | None, typer.Option(help="The right answer, for --shapley; the answer there was if left out.")
     ] = None
     yes: Annotated[bool, typer.Option("--yes", help="Hold more than 50 debates for --shapley.")] = False
+    endpoints: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML: endpoints of your own, as in a scenario file.")
+    ] = None
     json: Annotated[bool, typer.Option("--json", help="The whole result on stdout, as JSON.")] = False
 
 
@@ -51,4 +54,7 @@ class AuditOptions:
     """Which run's selections are repeated."""
 
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of debates that were held.")]
+    endpoints: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML: endpoints of your own, as in a scenario file.")
+    ] = None
     json: Annotated[bool, typer.Option("--json", help="The whole audit on stdout, as JSON.")] = False

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from symposia.backends import Endpoints, Journal, Journalled
+from symposia.cli.endpointfile import read_endpoints
 from symposia.cli.endpoints import backend_for_addresses
 from symposia.cli.exits import DONE, ENDPOINT
 from symposia.cli.outdir import differences
@@ -49,7 +50,10 @@ from .show import show
 def sit(asked: DebateOptions, world: World) -> int:
     """Hold it; the exit code. Raises what was refused before any call."""
     question = question_of(asked)
-    backend = backend_for_addresses(world.env, Path(), rpm=asked.rpm, tpm=asked.tpm, flying=asked.concurrency)
+    declared = read_endpoints(asked.endpoints)
+    backend = backend_for_addresses(
+        world.env, Path(), declared=declared, rpm=asked.rpm, tpm=asked.tpm, flying=asked.concurrency
+    )
     made, stored = portal.call(_stored(asked, question, backend))
     sitting = _Sitting(asked, world, stored, backend, made.tools)
     if asked.out is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from symposia.backends import Endpoints, Journal
 from symposia.cli.debate.assemble import prices_of
 from symposia.cli.debate.report import THEIRS
+from symposia.cli.endpointfile import read_endpoints
 from symposia.cli.endpoints import backend_for_addresses
 from symposia.cli.exits import DONE, ENDPOINT, FAILED
 from symposia.cli.table import Table
@@ -36,13 +37,14 @@ def evaluation(asked: EvalOptions, world: World) -> int:
     """Score it; the exit code. Raises what was refused before any call."""
     items_of(asked)
     tools = toolbox(asked.tools)
-    backend = backend_for_addresses(world.env, Path(), rpm=asked.rpm, tpm=asked.tpm)
+    declared = read_endpoints(asked.endpoints)
+    backend = backend_for_addresses(world.env, Path(), declared=declared, rpm=asked.rpm, tpm=asked.tpm)
     plan = portal.call(planned(asked, backend, tools))
     if plan.setup.profile.sampling.temperature == 0 and len(plan.methods) > 1:
         world.err.line(
             "temperature 0: every sample of an item is the same, so a vote of them says no more", "yellow"
         )
-    kit = Kit(clock=world.clock, prices=prices_of(asked.prices), tools=tools)
+    kit = Kit(clock=world.clock, prices=prices_of(asked.prices, backend.names), tools=tools)
     progress, keeping = _Progress(plan, world), Keeping()
     with Journal.unkept() if asked.out is None else Journal.open(asked.out) as journal:
         if len(journal):

@@ -61,6 +61,9 @@ class EvalOptions:
     count: Annotated[Counting, typer.Option(help="Tokens a budget counts: those no cache held, or all.")] = (
         "fresh"
     )
+    endpoints: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML: endpoints of your own, as in a scenario file.")
+    ] = None
     prices: Annotated[Path | None, typer.Option(help="YAML or JSON: USD per million tokens by model.")] = None
     rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute to each hosted endpoint.")] = None
     tpm: Annotated[int | None, typer.Option(min=1, help="Tokens a minute to each hosted endpoint.")] = None

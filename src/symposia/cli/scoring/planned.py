@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from symposia.backends.endpoints import HOSTED
+from symposia.backends.endpoints import Endpoints
 from symposia.cli.debate.assemble import MODEL, assemble
 from symposia.cli.debate.options import DebateOptions
-from symposia.cli.scenario.build import SCRIPTED
 from symposia.cli.scenario.toolkit import BUILT_IN
 from symposia.core.errors import InvalidInput, UnknownName
 from symposia.core.models import canonical
 from symposia.core.profile import Profile
-from symposia.core.request import Backend
 from symposia.evals.scorecard.plan import Plan
 from symposia.evals.scorecard.prepare import Scoring, plan_for, tasks_named
 from symposia.evals.tasks.files import load
@@ -63,7 +61,7 @@ def toolbox(names: str | None) -> ToolBox:
     return ToolBox(*(BUILT_IN[name]() for name in wanted))
 
 
-async def planned(asked: EvalOptions, backend: Backend, tools: ToolBox) -> Plan:
+async def planned(asked: EvalOptions, backend: Endpoints, tools: ToolBox) -> Plan:
     """The plan. Nothing is asked of a model but what it can do."""
     made = await assemble(_as_debate(asked), backend)
     if made.vectors:
@@ -81,7 +79,7 @@ async def planned(asked: EvalOptions, backend: Backend, tools: ToolBox) -> Plan:
         count=asked.count,
         seed=asked.seed,
     )
-    model = canonical(asked.model or MODEL, {SCRIPTED, *HOSTED})
+    model = canonical(asked.model or MODEL, backend.names)
     debate = made.debate if asked.reply_tokens is None else _capped(made.debate, asked.reply_tokens)
     return await plan_for(items_of(asked), model, scoring, backend, debate=debate, tools=tools.specs)
 
