@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = """import zlib
-FEATURES = {"force", "choices"}
+FEATURES = {"reply": {"force", "choices"}}
 
 def reply(request):
     number = zlib.crc32("\\n".join(line.text for line in request.lines).encode()) % 1000
