@@ -115,8 +115,8 @@ MUTANTS = (
     Mutant(
         "unknown price as 0",
         DEBATE + "ledger.py",
-        "        return None if usage.cost_usd is None else _plain(Decimal(str(usage.cost_usd)))",
-        "        return _plain(Decimal(str(usage.cost_usd or 0)))",
+        "    return None if usd is None else _plain(decimal(usd))",
+        "    return _plain(decimal(usd or 0))",
         (*PROTOCOL, *SCORING, "tests/cli/debate"),
     ),
     Mutant(
