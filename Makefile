@@ -3,6 +3,7 @@
 # make check   format, lint, types, import rules, shape, quick tests: under two minutes on two cores
 # make bench   the numbers the documents quote, against the peers that are installed
 # make peers   installs the peers (builds llama.cpp: some minutes)
+# make mutants the tests against defects planted on purpose: none may survive (some minutes)
 # make tiny-models   random-weight models of every family, and one of none, below .cache/tiny
 # make gpu     on a machine with CUDA: the tests that need it, then its numbers
 #
@@ -18,7 +19,7 @@ MODELS := tests/acceptance tests/cli/vector tests/docs tests/engine tests/interp
 	tests/training $(wildcard tests/cli/test_lens*.py tests/promises/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench peers tiny-models gpu format schemas clean
+.PHONY: help demo test check bench peers mutants tiny-models gpu format schemas clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -42,7 +43,10 @@ bench: $(STAMPS)/dev
 	@for file in text_column templates tiny_abilities table; do \
 		echo "== benchmarks/$$file.py"; $(BIN)/python benchmarks/$$file.py; done
 
-peers: $(STAMPS)/bench $(STAMPS)/interlens
+peers: $(STAMPS)/bench $(STAMPS)/interlens $(STAMPS)/openai_420
+
+mutants: $(STAMPS)/dev
+	PYTHONPATH=src $(BIN)/python -m tools.mutants
 
 tiny-models: $(STAMPS)/dev
 	PYTHONPATH=src $(BIN)/python -m tools.tiny_models
@@ -79,6 +83,11 @@ $(STAMPS)/bench: pyproject.toml constraints.txt | $(BIN)/python
 $(STAMPS)/interlens: benchmarks/peers/interlens.txt | $(BIN)/python
 	$(BIN)/python -m venv $(VENV)/interlens
 	$(VENV)/interlens/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/openai_420: benchmarks/peers/openai_420.txt | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/openai_420
+	$(VENV)/openai_420/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
 	@mkdir -p $(STAMPS) && touch $@
 
 clean:

@@ -67,15 +67,20 @@ def _accuracies(card: Scorecard) -> Grid:
 
 
 def _costs(card: Scorecard, seconds: dict[str, float]) -> Grid:
-    rows = tuple(_cost(row, seconds.get(row.method, 0.0)) for row in card.rows)
+    against = next(row for row in card.rows if row.method == card.reference)
+    rows = tuple(_cost(row, against, seconds.get(row.method, 0.0)) for row in card.rows)
     return Grid(
         "Cost an item",
         "Means over items. Fresh tokens are those of prompts that no cache held, and of replies. Seconds are those of "
-        "calls, added up. Overdraw was drawn beyond a budget and not used.",
+        f"calls, added up. Overdraw was drawn beyond a budget and not used. Saved: against {card.reference}; accuracy "
+        "stands beside it, since what answers less well is no saving.",
         (
             "method",
+            "accuracy",
             "calls",
+            "saved",
             "fresh tokens",
+            "saved",
             "cached",
             "samples",
             "overdraw",
@@ -87,13 +92,16 @@ def _costs(card: Scorecard, seconds: dict[str, float]) -> Grid:
     )
 
 
-def _cost(row: MethodRow, seconds: float) -> tuple[str, ...]:
+def _cost(row: MethodRow, against: MethodRow, seconds: float) -> tuple[str, ...]:
     n = row.strict.n or 1
     cost = row.usage.cost_usd
     return (
         row.method,
+        _shares(row.graded)[0],
         f"{row.usage.calls / n:.1f}",
+        _saved(row.usage.calls, against.usage.calls),
         f"{fresh_tokens(row.usage) / n:,.0f}",
+        _saved(fresh_tokens(row.usage), fresh_tokens(against.usage)),
         f"{row.usage.cached_tokens / n:,.0f}",
         f"{row.samples / n:.1f}",
         f"{row.overdraw / n:.1f}",
@@ -101,6 +109,11 @@ def _cost(row: MethodRow, seconds: float) -> tuple[str, ...]:
         _NONE if cost is None or row.unpriced else f"${cost / n:.6f}",
         str(row.unpriced),
     )
+
+
+def _saved(used: int, reference: int) -> str:
+    """How much less than the reference, in percent; all methods answer the same items."""
+    return f"{100 * (1 - used / reference):+.0f} %" if reference else _NONE
 
 
 def _comparisons(card: Scorecard) -> Grid:
