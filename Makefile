@@ -36,7 +36,7 @@ check: $(STAMPS)/dev
 	$(BIN)/mypy
 	PYTHONPATH=src $(BIN)/lint-imports --no-logo
 	$(BIN)/python tools/shape.py
-	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -q -m "not slow and not services and not gpu and not network" \
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -q -n auto --dist worksteal -m "not slow and not services and not gpu and not network" \
 		$(addprefix --ignore=,$(MODELS))
 
 bench: $(STAMPS)/dev

@@ -59,6 +59,7 @@ async def test_what_is_added_is_found_in_this_process_and_the_next(
     assert list(read_journal(folder)) == rows
 
 
+@pytest.mark.slow
 async def test_a_line_torn_at_any_byte_is_cut_and_told(tmp_path: Path) -> None:
     """Cut anywhere, header included: whole lines stay, the torn one goes with a warning, and writing goes on."""
     rows = [generation("one"), generation("two"), generation("three\nlines \u2028 of it")]

@@ -171,6 +171,7 @@ def test_ctrl_c_stops_the_reply_only() -> None:
     assert said_by(talk) == []
 
 
+@pytest.mark.slow
 def test_the_shipped_script(symposia: Process, tmp_path: Path) -> None:
     """`symposia chat symposia:tiny < examples/chat_script.txt` does all of it on the bundled model and exits 0."""
     script = (ROOT / "examples" / "chat_script.txt").read_text().replace("runs/", f"{tmp_path}/")

@@ -183,6 +183,7 @@ def test_a_failed_run_goes_on(here: Here, tmp_path: Path, counting: Callable[...
     assert a == b
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
 )

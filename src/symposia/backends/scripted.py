@@ -181,7 +181,7 @@ class Scripted:
             scores = ChoiceScores(logprobs=tuple(hits), tokens=(1,) * len(hits))
             text = ""
         text, finish = _cut(text, request)
-        if finish == "stop" and self._calls(request, text):
+        if finish == "stop" and request.offers_calls and self._calls(request, text):
             finish = "tool_calls"
         return Completion(
             text=text,
@@ -193,7 +193,7 @@ class Scripted:
         )
 
     def _calls(self, request: Request, text: str) -> bool:
-        parts = parse(text, self._syntax, tools=request.told, offered=request.offers_calls)
+        parts = parse(text, self._syntax, tools=request.told, offered=True)
         return any(isinstance(part, ToolCall) for part in parts)
 
 

@@ -79,6 +79,7 @@ def test_what_is_too_large_to_count_is_drawn():
     assert drawn == sign_flip(differences, seed=0, most_bits=0)
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_is_statsmodels(ps):
     """Adjusted p-values are the ones statsmodels gives, in the order asked."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from symposia.core.errors import InvalidInput
-from symposia.core.message import Part
+from symposia.core.message import Part, Text
 from symposia.core.request import Delta, Syntax
 from symposia.core.toolspec import ToolSpec
 
@@ -69,6 +69,8 @@ def parse(
     opens_thinking: bool = False,
 ) -> tuple[Part, ...]:
     """The parts of a whole reply."""
+    if not (offered and syntax != "plain") and syntax != "harmony" and not opens_thinking and "<" not in text:
+        return (Text(text),) if text else ()  # most replies: neither thought nor call
     parser = Parser(syntax, tools=tools, offered=offered, opens_thinking=opens_thinking)
     parser.feed(text)
     return parser.close()[1]
