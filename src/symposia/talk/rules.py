@@ -78,12 +78,17 @@ class Rules:
     @property
     def metered(self) -> tuple[DriftMeter, ...]:
         """The meters asked for, and those a stop condition watches."""
+        if self.until is None:
+            return self.meters
         watched = (one.meter for one in conditions(self.until) if isinstance(one, Drifted))
         return tuple(dict.fromkeys((*self.meters, *watched)))
 
     def captures_of(self, speaker: str) -> tuple[Capture, ...]:
         """What is captured on a speaker's turns."""
-        read = (capture for meter in self.metered if meter.watches(speaker) for capture in meter.captures)
+        meters = self.metered
+        if not meters:
+            return self.captures
+        read = (capture for meter in meters if meter.watches(speaker) for capture in meter.captures)
         return tuple(dict.fromkeys((*self.captures, *read)))
 
 
