@@ -25,11 +25,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "src"))
 from symposia.backends import Scripted
 from symposia.core.events import Event, TurnTaken
 from symposia.core.message import Message, Text, ToolCall, ToolResult
+from symposia.core.parse import SUPPORTED, Parser
 from symposia.core.profile import Participant, Profile
 from symposia.core.request import Completion, Delta, Request, Syntax
 from symposia.core.transcript import Transcript
 from symposia.talk.converse import converse
-from symposia.talk.parse import SUPPORTED, Parser
 from symposia.talk.protocols import RoundRobin
 from symposia.talk.rules import Rules
 from symposia.talk.stop import Turns

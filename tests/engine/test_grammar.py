@@ -21,12 +21,12 @@ from transformers import PreTrainedTokenizerFast
 
 from symposia.core.errors import BackendError, InvalidInput, UnsupportedRequest
 from symposia.core.message import ToolCall
+from symposia.core.parse import parse
 from symposia.core.profile import Sampling
 from symposia.core.toolspec import ToolSpec
 from symposia.engine import Engine, EngineOptions, intake, model
 from symposia.engine.families import TEMPLATES, chat_tokenizer, family
 from symposia.engine.grammar import Grammars, installed
-from symposia.talk.parse import parse
 from tests.reference.asking import answer, answers, gather, request, talk
 
 HOT = Sampling(temperature=1.5, max_tokens=160)

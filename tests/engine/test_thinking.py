@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from symposia.core.errors import UnsupportedRequest
 from symposia.core.message import Reasoning
+from symposia.core.parse import parse
 from symposia.core.profile import Sampling
 from symposia.engine import Engine, EngineOptions
 from symposia.engine.families import chat_tokenizer, family
 from symposia.engine.thinking import Allowance
-from symposia.talk.parse import parse
 from tests.engine.test_grammar import PLACE, VISIT
 from tests.reference.asking import answer, answers, request, talk
 

@@ -8,11 +8,11 @@ import msgspec
 
 from symposia.core.errors import BackendError, SymposiaError
 from symposia.core.events import GenerationFailed, GenerationFinished, GenerationRetried, GenerationStarted
+from symposia.core.parse import Parser
 from symposia.core.request import Completion, Delta, Request, Retrying
 
 from .ask import Table
 from .boundary import cause_of, contained
-from .parse import Parser
 
 REPEATED_ONCE = ("stream_truncated", "bad_response")
 

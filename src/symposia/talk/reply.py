@@ -19,12 +19,12 @@ from symposia.core.message import (
     ToolCall,
     ToolResult,
 )
+from symposia.core.parse import parse
 from symposia.core.receipt import GateReading
 from symposia.core.request import Completion, Request
 from symposia.core.transcript import Transcript
 
 from .ask import Ask
-from .parse import parse
 from .protocols import Turn
 from .rules import Answer, Answered, Reader, Rules
 

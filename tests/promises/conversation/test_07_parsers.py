@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symposia.core.message import Reasoning, Text, ToolCall
+from symposia.core.parse import SUPPORTED, Parser, parse
 from symposia.core.toolspec import ToolSpec
 from symposia.core.value import canonical
-from symposia.talk.parse import SUPPORTED, Parser, parse
 
 TOOLS = (
     ToolSpec(

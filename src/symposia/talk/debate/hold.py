@@ -13,12 +13,12 @@ from symposia.core.clock import SystemClock
 from symposia.core.errors import InvalidInput, UnsupportedRequest
 from symposia.core.features import refuse_unsupported
 from symposia.core.message import said
+from symposia.core.parse import SUPPORTED
 from symposia.core.profile import MODERATOR, Participant, Profile, Sampling
 from symposia.core.request import About, Backend, ModelCard, Request
 from symposia.core.transcript import Transcript
 from symposia.core.value import checked
 from symposia.talk.converse import converse
-from symposia.talk.parse import SUPPORTED
 from symposia.talk.rules import Kit, Rules
 
 from .answer import Proceedings, answer_of, proceedings

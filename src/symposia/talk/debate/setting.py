@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from symposia.core.message import Signal, Text, ToolCall
+from symposia.core.parse import parse
 from symposia.core.profile import Profile
 from symposia.core.request import Completion
 from symposia.core.toolspec import ToolSpec
-from symposia.talk.parse import parse
 from symposia.talk.rules import Kit, Reader, Reading
 
 from .calls import answers_for
