@@ -6,13 +6,11 @@ counted as ours; the last row is over loopback, server included.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import httpx2
 import openai
-from text_column import Row, at_most, machine
+from text_column import Row, at_most, machine, told
 
 from symposia.backends import OpenAIEndpoint
 from symposia.backends.hosts import Hosts
@@ -174,19 +172,7 @@ async def rows() -> list[Row]:
 
 def main() -> int:
     """Prints the table; 1 if a bar is missed."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--json", action="store_true", help="print the rows as JSON")
-    chosen = options.parse_args()
-    measured = asyncio.run(rows())
-    if chosen.json:
-        print(json.dumps({"machine": machine(), "rows": [asdict(row) for row in measured]}, indent=2))
-    else:
-        table = [("what", "measured", "bar", "verdict", "note"), *(row.cells() for row in measured)]
-        widths = [max(len(line[i]) for line in table) for i in range(5)]
-        for line in table:
-            print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-        print(f"\n{machine()}; openai {openai.__version__}")
-    return 1 if any(row.passed is False for row in measured) else 0
+    return told(__doc__, lambda: asyncio.run(rows()), f"{machine()}; openai {openai.__version__}")
 
 
 if __name__ == "__main__":

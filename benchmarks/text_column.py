@@ -298,13 +298,13 @@ def machine() -> str:
     return f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
 
 
-def main() -> int:
-    """Prints the table; 1 if a bar is missed."""
-    options = argparse.ArgumentParser(description=__doc__)
+def told(description: str | None, measure: Callable[[], list[Row]], where: str) -> int:
+    """Reads the flags, measures, prints the table; 1 if a bar is missed."""
+    options = argparse.ArgumentParser(description=description)
     options.add_argument("--json", action="store_true", help="print the rows as JSON")
     chosen = options.parse_args()
     gc.collect()
-    measured = rows()
+    measured = measure()
     if chosen.json:
         print(json.dumps({"machine": machine(), "rows": [asdict(row) for row in measured]}, indent=2))
     else:
@@ -312,8 +312,13 @@ def main() -> int:
         widths = [max(len(line[i]) for line in table) for i in range(5)]
         for line in table:
             print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-        print(f"\n{machine()}")
+        print(f"\n{where}")
     return 1 if any(row.passed is False for row in measured) else 0
+
+
+def main() -> int:
+    """Prints the table; 1 if a bar is missed."""
+    return told(__doc__, rows, machine())
 
 
 if __name__ == "__main__":
