@@ -8,14 +8,13 @@ from typing import Annotated, Literal
 
 import typer
 
-Prompts = Literal["auto", "full", "short"]
-Select = Literal["captain", "vote"]
-Shows = Literal["answer", "full"]
+from symposia.cli.debate.teamoptions import TeamOptions
+
 Counting = Literal["fresh", "total"]
 
 
 @dataclass(frozen=True)
-class EvalOptions:
+class EvalOptions(TeamOptions):
     """What is asked, by which methods, of whom."""
 
     tasks: Annotated[
@@ -34,26 +33,9 @@ class EvalOptions:
     model: Annotated[str | None, typer.Option(help="Every method's, and each seat's without its own.")] = None
     n: Annotated[int | None, typer.Option("--n", min=1, help="The first so many items of each task.")] = None
     repeats: Annotated[int, typer.Option(min=1, help="Every item so often, with seeds of its own.")] = 1
-    team: Annotated[str | None, typer.Option(help="A team by name: A, B, C, roles. Default: A.")] = None
-    seats: Annotated[str | None, typer.Option(help="Dispositions, by commas; see debate-roster.")] = None
-    team_file: Annotated[Path | None, typer.Option("--team-file", help="A team as YAML.")] = None
-    seat: Annotated[
-        list[str] | None, typer.Option("--seat", metavar="NAME=MODEL", help="Another model for a seat.")
-    ] = None
-    captain: Annotated[
-        str | None, typer.Option(metavar="MODEL|none", help="Who rules and chooses; the model if left out.")
-    ] = None
-    rounds: Annotated[int, typer.Option(help="At most so many rounds.")] = 3
-    stop: Annotated[
-        str | None, typer.Option(metavar="RULE", help="captain, fixed:R, sprt, belief, or pkg.mod:rule.")
-    ] = None
-    select: Annotated[Select | None, typer.Option(help="Who chooses among answers that differ.")] = None
-    orders: Annotated[int, typer.Option(help="Orders in which the captain sees the candidates.")] = 2
-    shows: Annotated[Shows, typer.Option(help="Candidates as finished answers, or with reasons.")] = "answer"
     tools: Annotated[
         str | None, typer.Option(help="Tools for samples and seats, by commas: calculator, run_python.")
     ] = None
-    prompts: Annotated[Prompts, typer.Option(help="Length of what is said to models.")] = "auto"
     temperature: Annotated[float, typer.Option(min=0.0, help="Of all methods.")] = 0.7
     reply_tokens: Annotated[
         int | None, typer.Option("--reply-tokens", min=1, help="Of one reply at most.")
@@ -61,17 +43,7 @@ class EvalOptions:
     count: Annotated[Counting, typer.Option(help="Tokens a budget counts: those no cache held, or all.")] = (
         "fresh"
     )
-    endpoints: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="YAML: endpoints of your own, as in a scenario file.")
-    ] = None
-    prices: Annotated[Path | None, typer.Option(help="YAML or JSON: USD per million tokens by model.")] = None
-    rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute to each hosted endpoint.")] = None
-    tpm: Annotated[int | None, typer.Option(min=1, help="Tokens a minute to each hosted endpoint.")] = None
-    seed: Annotated[int, typer.Option(help="The root of all random streams.")] = 0
     concurrency: Annotated[int, typer.Option(min=1, help="Items under way at once.")] = 4
-    out: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Keep everything here; the same again goes on.")
-    ] = None
     json: Annotated[bool, typer.Option("--json", help="The scorecard on stdout, as JSON.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False
 
