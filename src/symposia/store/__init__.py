@@ -1,0 +1,1 @@
+"""Where what happened is kept: the event log, and the profiles, names and keys a server answers with."""
