@@ -1,4 +1,4 @@
-"""What happens at a server: requests answered, budgets charged, profiles moved. Metrics, logs, bills are folds of these."""
+"""What happens at a server: requests answered, budgets charged, profiles moved. Metrics, logs, bills are its folds."""
 
 from __future__ import annotations
 

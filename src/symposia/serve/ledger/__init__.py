@@ -16,7 +16,7 @@ Kind = Literal["budget", "rate"]
 
 
 class Charge(Value, frozen=True, kw_only=True):
-    """What one pool would be charged. `soft` is a fraction of `limit`; a window has `buckets` buckets of equal length."""
+    """What one pool would be charged. `soft` is a fraction of `limit`; a window has `buckets` equal buckets."""
 
     pool: str
     field: Field
@@ -29,7 +29,7 @@ class Charge(Value, frozen=True, kw_only=True):
 
 
 class Standing(Value, frozen=True, kw_only=True):
-    """How a pool stands: `used + reserved + free = limit`. `resets_s`: seconds until what is held now left the window."""
+    """How a pool stands: `used + reserved + free = limit`. `resets_s`: until what is held now has left."""
 
     pool: str
     field: Field
