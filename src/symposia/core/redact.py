@@ -21,13 +21,14 @@ SHORTEST = 8
 
 _NAME = r"(?<![A-Z0-9_])[A-Z0-9_]*(?:TOKEN|KEY|SECRET|PASSWORD)"
 _KEPT = r"(?!\[redacted:)"
-_SHAPES = (
-    ("github_token", re.compile(r"(?:gh[pousr]_|github_pat_)\w{16,}")),
-    ("api_key", re.compile(r"(?<![a-z])sk-[\w-]{16,}")),
-    ("langsmith_key", re.compile(r"lsv2_\w{16,}")),
-    ("aws_key", re.compile(r"AKIA[0-9A-Z]{16}")),
-    ("bearer", re.compile(rf"(?<=bearer )[ \t]*{_KEPT}[^\s\"',;]{{8,}}", re.IGNORECASE)),
-    ("url", re.compile(rf"(?<=://){_KEPT}[^\s/?#@\"']+(?=@)")),
+_SHAPES = (  # kind, what every match or the text before it has (in small letters), shape
+    ("github_token", "gh", re.compile(r"gh[pousr]_\w{16,}")),
+    ("github_token", "github_pat_", re.compile(r"github_pat_\w{16,}")),
+    ("api_key", "sk-", re.compile(r"(?<![a-z])sk-[\w-]{16,}")),
+    ("langsmith_key", "lsv2_", re.compile(r"lsv2_\w{16,}")),
+    ("aws_key", "akia", re.compile(r"AKIA[0-9A-Z]{16}")),
+    ("bearer", "bearer ", re.compile(rf"(?<=bearer )[ \t]*{_KEPT}[^\s\"',;]{{8,}}", re.IGNORECASE)),
+    ("url", "://", re.compile(rf"(?<=://){_KEPT}[^\s/?#@\"']+(?=@)")),
 )
 _ASSIGNED = re.compile(rf"({_NAME})=(?:\"{_KEPT}([^\"\n]+)|'{_KEPT}([^'\n]+)|{_KEPT}([^\s\"']\S*))")
 _UNFINISHED = re.compile(rf"(?:bearer[ \t]+|{_NAME}=(?:\"[^\"\n]*|'[^'\n]*))$", re.IGNORECASE)
@@ -123,7 +124,7 @@ class Redactor:
             yield start, stop, name
 
     def _exact(self, text: str) -> Iterator[Span]:
-        if self._known is not None:
+        if self._known is not None and any(form in text for form in self._names):
             for match in self._known.finditer(text):
                 yield match.start(1), match.end(1), self._names[match[1]]
 
@@ -173,8 +174,12 @@ class RedactingStream:
 
 
 def _shaped(text: str) -> Iterator[Span]:
-    for name, shape in _SHAPES:
-        yield from ((match.start(), match.end(), name) for match in shape.finditer(text))
+    small = text.lower()
+    for name, sign, shape in _SHAPES:
+        if sign in small:  # thirty times cheaper than the search, and most text has none
+            yield from ((match.start(), match.end(), name) for match in shape.finditer(text))
+    if "=" not in text:
+        return
     for match in _ASSIGNED.finditer(text):
         group = next(i for i in (2, 3, 4) if match[i] is not None)
         yield match.start(group), match.end(group), match[1]
