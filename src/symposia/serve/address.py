@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
 
 from msgspec.structs import replace
 
@@ -22,7 +21,7 @@ from .auth import Caller, demand
 from .faults import Fault
 from .models import ServedModel
 from .snapshot import Snapshot
-from .wire import ChatRequest, DeveloperMessage, SystemMessage, UserMessage, text_of
+from .wire import ChatRequest, opening
 
 PLAIN = "none"
 KILLED = "kill_switch"
@@ -156,11 +155,7 @@ def unit_of(ask: ChatRequest, caller: Caller, model: str, header: str | None) ->
     said = header or ask.safety_identifier or ask.user
     if said:
         return said
-    system = "".join(
-        text_of(m.content) for m in ask.messages if isinstance(m, SystemMessage | DeveloperMessage)
-    )
-    first = next((text_of(m.content) for m in ask.messages if isinstance(m, UserMessage)), "")
-    named = "\n".join((caller.id, model, system, first))
+    named = "\n".join((caller.id, model, *opening(ask.messages)))
     return hashlib.sha256(named.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -198,7 +193,7 @@ def _by_digest(
     found = [
         digest
         for digest, profile in view.profiles.items()
-        if digest.startswith(selector) and profile.model in model.names
+        if digest.startswith(selector) and model.takes(profile)
     ]
     if len(found) > 1:
         raise Fault(
@@ -225,7 +220,7 @@ def _check_use(
         allowed = caller.may_use((PLAIN,))
     else:
         allowed = caller.may_use((label, profile.digest, *view.pointing(model.names, profile.digest)))
-        if profile.model not in model.names:
+        if not model.takes(profile):
             raise Fault(
                 "steering_profile_incompatible",
                 f"profile {label!r} is made for {profile.model}; {model.name!r} is {model.address}",

@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from symposia.store.keys import Key, hashed, parts_of
+from symposia.store.keys import IMPLIED, SCOPES, Key, fingerprint, key_id
 
 from .faults import Fault
 
-SCOPES = ("inference", "steering-inline", "metrics", "admin-read", "admin", "kill")
-_IMPLIED = {"admin": ("admin-read", "metrics")}
-_NOBODY = hashed("sk-sym-nobody")
+_NOBODY = fingerprint("sk-sym-nobody")
 _BEARER = b"bearer "
 
 
@@ -57,7 +55,7 @@ class Refused(Fault):
 
 def caller_of(key: Key) -> Caller:
     """What a stored key may do, with what its scopes imply."""
-    scopes = {*key.scopes, *(more for scope in key.scopes for more in _IMPLIED.get(scope, ()))}
+    scopes = {*key.scopes, *(more for scope in key.scopes for more in IMPLIED.get(scope, ()))}
     return Caller(
         id=key.id,
         scopes=frozenset(scopes),
@@ -74,9 +72,9 @@ def authenticate(header: bytes | None, callers: Mapping[str, Caller], now: float
     text = "" if header is None else header.decode("latin-1")
     bearer = text[: len(_BEARER)].lower() == _BEARER.decode()
     secret = text[len(_BEARER) :].strip() if bearer else ""
-    id_ = parts_of(secret)
+    id_ = key_id(secret)
     caller = callers.get(id_ or "")
-    same = hmac.compare_digest(hashed(secret), _NOBODY if caller is None else caller.sha256)
+    same = hmac.compare_digest(fingerprint(secret), _NOBODY if caller is None else caller.sha256)
     if caller is not None and same:
         if caller.revoked is not None and caller.revoked <= now:
             raise Refused("revoked", caller.id)

@@ -9,16 +9,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 
 from symposia.core.clock import Clock
 from symposia.core.errors import InvalidInput, SymposiaError, UnknownModel
 from symposia.core.models import canonical
+from symposia.core.profile import Profile
 from symposia.core.request import Backend, ModelCard
 
 from .faults import Fault
 from .settings import Model, Settings
+from .wire import Limits
 
 _AGAIN_S = (0.5, 1.0, 2.0, 5.0)
+_FOR_GOOD = frozenset({"intervention_not_applied"})
+_SICK = _FOR_GOOD | {"engine_failed"}
 LOADING_S = 15.0
 """How long a request waits for a model that is being loaded before it is told to come back."""
 
@@ -31,13 +36,31 @@ class ServedModel:
 
     def __init__(self, setting: Model, backend: Backend, settings: Settings) -> None:
         self.name, self.address, self.backend = setting.name, setting.address, backend
-        self.default_output_tokens = setting.default_output_tokens or settings.default_output_tokens
-        self.max_output_tokens = setting.max_output_tokens or settings.max_output_tokens
+        self.limits = Limits(
+            max_messages=settings.max_messages,
+            max_n=settings.max_n,
+            default_output_tokens=setting.default_output_tokens or settings.default_output_tokens,
+            max_output_tokens=setting.max_output_tokens or settings.max_output_tokens,
+        )
         self.names = frozenset({self.name, self.address, _canonical(self.address)})
         self.card: ModelCard | None = None
         self.fingerprint = ""
         self.trouble, self.sick = "not asked yet", ""
         self._known = asyncio.Event()
+
+    def takes(self, profile: Profile) -> bool:
+        """Whether a profile is made for this model."""
+        return profile.model in self.names or _canonical(profile.model) in self.names
+
+    def failed(self, code: str) -> None:
+        """One of its answers failed in a way that says something about the model itself."""
+        if code in _SICK and self.sick not in _FOR_GOOD:
+            self.sick = code
+
+    def answered(self) -> None:
+        """It answered whole: whatever the engine failed at is over."""
+        if self.sick and self.sick not in _FOR_GOOD:
+            self.sick = ""
 
     @property
     def ready(self) -> bool:
@@ -88,6 +111,7 @@ def served_models(settings: Settings, backends: Mapping[str, Backend]) -> dict[s
     }
 
 
+@lru_cache(maxsize=4096)
 def _canonical(address: str) -> str:
     try:
         return canonical(address)
