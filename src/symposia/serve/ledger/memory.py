@@ -1,0 +1,128 @@
+"""A budget ledger of one process: plain dictionaries on its event loop. After a restart `fold` makes it from events."""
+
+from __future__ import annotations
+
+import heapq
+
+from symposia.core.clock import Clock
+from symposia.core.served import Field
+
+from . import Charge, Held, Lease, Refusal, Settlement, Standing
+from .pools import Pool, again, alive, distinct, forgettable, give_back, hold, key, leaves, looked, settle
+from .window import TICKS, Window, ticks
+
+
+class MemoryLedger:
+    """The ledger of one process. Its time is the clock's monotonic one, begun at the clock's epoch seconds."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began = clock.time() - clock.monotonic()
+        self._windows: dict[Pool, Window] = {}
+        self._open: dict[str, Lease] = {}
+        self._due: list[tuple[int, str]] = []
+        self._returned: dict[str, Lease] = {}
+        self._unreported: list[Lease] = []
+
+    async def reserve(
+        self, lease: str, charges: tuple[Charge, ...], *, ttl_s: float, hard: bool = True
+    ) -> Held | Refusal:
+        """As `Ledger.reserve`; an id that is open already is answered with its lease."""
+        now = self._now()
+        self._return_overdue(now)
+        known = self._open.get(lease)
+        if known is not None:
+            return Held(lease=known, standings=looked(self._of(known.charges), known.charges, now))
+        if len(charges) > 1:
+            distinct(charges)
+        windows = [self._windows.get(key(c)) or self._made(c, now) for c in charges]
+        for window in windows:
+            now = max(now, window.latest)
+        at = now / TICKS
+        wanted = Lease(id=lease, charges=charges, admitted_s=at, expires_s=at + ttl_s)
+        answer = hold(windows, wanted, hard=hard)
+        if charges and isinstance(answer, Held):
+            self._keep(wanted)
+        return answer
+
+    async def settle(self, lease: Lease, *, tokens: int, requests: int) -> Settlement:
+        """As `Ledger.settle`."""
+        now = self._now()
+        self._return_overdue(now)
+        windows = self._of(lease.charges)
+        late = lease.id in self._returned
+        if (self._returned if late else self._open).pop(lease.id, None) is None and lease.charges:
+            return again(windows, lease, now)
+        return settle(windows, lease, now, amounts={"tokens": tokens, "requests": requests}, late=late)
+
+    async def expire(self) -> tuple[Lease, ...]:
+        """As `Ledger.expire`."""
+        now = self._now()
+        self._return_overdue(now)
+        found, self._unreported = tuple(self._unreported), []
+        self._returned = {lease.id: lease for lease in self._returned.values() if leaves(lease) > now}
+        for window in self._windows.values():
+            window.leave(max(now, window.latest))
+        self._windows = {pool: w for pool, w in self._windows.items() if not forgettable(w, now)}
+        return found
+
+    async def standings(self, pools: tuple[Charge, ...] = ()) -> tuple[Standing, ...]:
+        """As `Ledger.standings`."""
+        now = self._now()
+        self._return_overdue(now)
+        if pools:
+            return looked(self._of(pools), pools, now)
+        return alive(self._windows, now)
+
+    async def reset(self, pool: str) -> None:
+        """As `Ledger.reset`."""
+        now = self._now()
+        for (name, _), window in self._windows.items():
+            if name == pool:
+                window.clear(max(now, window.latest))
+
+    async def ping(self) -> None:
+        """It can always be asked."""
+
+    async def aclose(self) -> None:
+        """There is nothing to let go of."""
+
+    def restore(self, lease: Lease) -> None:
+        """Hold again what a process before this one held; oldest leases first."""
+        windows = [self._windows.get(key(c)) or self._made(c, ticks(lease.admitted_s)) for c in lease.charges]
+        hold(windows, lease, hard=False)
+        self._keep(lease)
+
+    def restore_settled(self, lease: Lease, time_s: float, amounts: dict[Field, int] | None) -> None:
+        """Settle again what was settled then; None: it was returned overdue, and may still be settled."""
+        late = lease.id in self._returned
+        (self._returned if late else self._open).pop(lease.id, None)
+        if amounts is None:
+            self._returned[lease.id] = lease
+        used: dict[Field, int] = amounts or {"tokens": 0, "requests": 0}
+        settle(self._of(lease.charges), lease, ticks(time_s), amounts=used, late=late)
+
+    def _now(self) -> int:
+        return ticks(self._began + self._clock.monotonic())
+
+    def _of(self, charges: tuple[Charge, ...]) -> list[Window | None]:
+        return [self._windows.get(key(charge)) for charge in charges]
+
+    def _made(self, charge: Charge, now: int) -> Window:
+        made = self._windows[key(charge)] = Window(charge, now)
+        return made
+
+    def _keep(self, lease: Lease) -> None:
+        self._open[lease.id] = lease
+        heapq.heappush(self._due, (ticks(lease.expires_s), lease.id))
+        if len(self._due) > 2 * len(self._open) + 64:  # most were settled before they were due
+            self._due = [(ticks(each.expires_s), each.id) for each in self._open.values()]
+            heapq.heapify(self._due)
+
+    def _return_overdue(self, now: int) -> None:
+        while self._due and self._due[0][0] <= now:
+            lease = self._open.pop(heapq.heappop(self._due)[1], None)
+            if lease is not None:
+                give_back(self._of(lease.charges), lease, now)
+                self._returned[lease.id] = lease
+                self._unreported.append(lease)
