@@ -49,17 +49,18 @@ def refuse(request: Request, flavour: Flavour, endpoint: str) -> None:
         raise no("thinking_budget", "choose thinking low, medium or high instead, or a local model")
 
 
-def body(request: Request, model: str, flavour: Flavour, rules: LineRules) -> Json:
+def body(request: Request, model: str, flavour: Flavour, rules: LineRules, *, streamed: bool = True) -> Json:
     """What is sent. `model` is the server's own name for it."""
     names = ToolNames.of(request)
     fields: Json = {
         "model": model,
         "messages": messages(conform(request.lines, rules), names),
-        "stream": True,
-        "stream_options": {"include_usage": True},
+        "stream": streamed,
         flavour.limit: request.sampling.max_tokens,
         "seed": request.seed & SEED_BITS,
     }
+    if streamed:
+        fields["stream_options"] = {"include_usage": True}
     fields |= knobs(request.sampling, flavour)
     fields |= _stops(request, flavour)
     fields |= _thinking(request.sampling, flavour)

@@ -1,4 +1,4 @@
-"""A chat-completions stream, folded into deltas and a completion. A finish is never invented.
+"""A chat-completions reply, streamed or whole, folded into deltas and a completion. A finish is never invented.
 
 Pure but for its own state: bytes of events in, values out; whatever is wrong with them raises, classified.
 """
@@ -21,7 +21,7 @@ from symposia.core.parse import parse
 from symposia.core.request import Completion, Delta, Request, ServedBy
 from symposia.core.usage import Usage
 
-from .chunks import CallPiece, Choice, Chunk, Used, decode
+from .chunks import CallPiece, Choice, Chunk, Read, Used, decode
 from .logprobs import Scored
 from .thoughts import Thoughts
 
@@ -38,8 +38,10 @@ _FINISHES: dict[str, FinishReason] = {
 class ChatReply:
     """One reply being received."""
 
-    def __init__(self, request: Request, served: ServedBy, *, kept_there: bool = False) -> None:
-        self._request, self._served = request, served
+    def __init__(
+        self, request: Request, served: ServedBy, *, kept_there: bool = False, read: Read = decode
+    ) -> None:
+        self._request, self._served, self._read = request, served, read
         self._names = ToolNames.of(request)
         self._cut = Cut(() if kept_there else request.stop_after)
         self._text: list[str] = []
@@ -55,14 +57,15 @@ class ChatReply:
         self.error: ServerError | None = None
 
     def feed(self, name: str, data: bytes) -> Iterator[Delta]:
-        """The deltas of one event."""
-        del name  # the protocol has none
+        """The deltas of one event, or of a whole reply. The protocol names no events: of others' nothing is made."""
         if data == DONE:
             self.ended = True
             return
         try:
-            chunk = decode(data)
+            chunk = self._read(data)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            if name:
+                return
             raise lost("bad_response").error(f"a chunk that cannot be read ({error})") from None
         self._see(chunk)
         for choice in (chunk.choices or ())[:1]:
@@ -88,7 +91,7 @@ class ChatReply:
             self._ids += choice.token_ids
         if choice.logprobs is not None and choice.logprobs.content:
             self._scored.feed(choice.logprobs.content)
-        said = choice.delta
+        said = choice.delta if choice.delta is not None else choice.message
         if said is not None:
             if said.reasoning or said.reasoning_content or said.reasoning_details:
                 thought = self._thoughts.feed(said.reasoning, said.reasoning_content, said.reasoning_details)
@@ -99,15 +102,16 @@ class ChatReply:
                     self._text.append(kept)
                     yield Delta(text=kept)
             self._refused = self._refused or bool(said.refusal)
-            for piece in said.tool_calls or ():
-                yield from self._call(piece)
+            for place, piece in enumerate(said.tool_calls or ()):
+                yield from self._call(piece, place if choice.message is said else None)
         if choice.finish_reason:
             self._finish = choice.finish_reason
             self._stop_string = isinstance(choice.stop_reason or choice.matched_stop, str)
         self.ended = self.ended or self._cut.met
 
-    def _call(self, piece: CallPiece) -> Iterator[Delta]:
-        call = self._calls.setdefault(self._index(piece), CallPieces())
+    def _call(self, piece: CallPiece, place: int | None) -> Iterator[Delta]:
+        """`place` among the calls of a whole message, which numbers none."""
+        call = self._calls.setdefault(self._index(piece) if place is None else place, CallPieces())
         call.id = call.id or piece.id or ""
         if (function := piece.function) is None:
             return

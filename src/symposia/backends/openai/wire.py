@@ -8,6 +8,7 @@ from symposia.core.lines import LineRules
 from symposia.core.request import ModelCard, Request, ServedBy
 
 from .body import body, keeps_stop, knobs, refuse
+from .chunks import Read, decode
 from .flavours import FLAVOURS
 from .reply import ChatReply
 
@@ -35,13 +36,13 @@ class ChatWire:
         """Raise `UnsupportedRequest` for what the flavour cannot carry."""
         refuse(request, self._flavour, self.endpoint)
 
-    def body(self, request: Request) -> Json:
-        """What is sent."""
+    def body(self, request: Request, *, streamed: bool = True) -> Json:
+        """What is sent, for a stream of events or for one reply."""
         model = sendable_name(request.model, self.endpoint)
-        return body(request, model, self._flavour, self._rules(request.model))
+        return body(request, model, self._flavour, self._rules(request.model), streamed=streamed)
 
-    def reply(self, request: Request) -> ChatReply:
-        """A fold for the answer."""
+    def reply(self, request: Request, read: Read = decode) -> ChatReply:
+        """A fold for the answer, streamed or whole; `read` makes chunks of bytes."""
         sent = knobs(request.sampling, self._flavour)
         served = ServedBy(
             endpoint=self.endpoint,
@@ -50,7 +51,7 @@ class ChatWire:
             seed=self._flavour.seed,
             uncontrolled=tuple(knob for knob in self._flavour.uncontrolled if knob not in sent),
         )
-        return ChatReply(request, served, kept_there=keeps_stop(request, self._flavour))
+        return ChatReply(request, served, kept_there=keeps_stop(request, self._flavour), read=read)
 
     def _rules(self, model: str) -> LineRules:
         declared = self._declared

@@ -42,14 +42,14 @@ class Limits(Value, frozen=True, kw_only=True):
     max_output_tokens: int = 4_096
 
 
-class StreamOptions(Asked, frozen=True):
+class StreamOptions(Asked, frozen=True, kw_only=True):
     """`include_usage`: one more chunk, with the usage. Obfuscation is not made."""
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
 
 
-class SteeringAsk(Asked, frozen=True):
+class SteeringAsk(Asked, frozen=True, kw_only=True):
     """Interventions of the caller's own, after the profile's. `receipts` asks for them verbatim."""
 
     interventions: Annotated[tuple[Intervention, ...], Meta(max_length=MOST_INTERVENTIONS)] = ()
@@ -57,7 +57,7 @@ class SteeringAsk(Asked, frozen=True):
     receipts: bool = False
 
 
-class ChatRequest(Asked, frozen=True):
+class ChatRequest(Asked, frozen=True, kw_only=True):
     """One request. A field left out, or null, is open: the profile fills it, else its default."""
 
     model: NonEmpty

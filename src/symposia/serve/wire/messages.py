@@ -12,7 +12,7 @@ from msgspec import Meta
 from .asked import Asked, Name, NonEmpty
 
 
-class TextPart(Asked, frozen=True, tag_field="type", tag="text"):
+class TextPart(Asked, frozen=True, kw_only=True, tag_field="type", tag="text"):
     """A piece of text."""
 
     text: str
@@ -21,42 +21,42 @@ class TextPart(Asked, frozen=True, tag_field="type", tag="text"):
 Content = str | Annotated[tuple[TextPart, ...], Meta(min_length=1)]
 
 
-class SystemMessage(Asked, frozen=True, tag_field="role", tag="system"):
+class SystemMessage(Asked, frozen=True, kw_only=True, tag_field="role", tag="system"):
     """Instructions."""
 
     content: Content
     name: Name | None = None
 
 
-class DeveloperMessage(Asked, frozen=True, tag_field="role", tag="developer"):
+class DeveloperMessage(Asked, frozen=True, kw_only=True, tag_field="role", tag="developer"):
     """Instructions, by their newer name."""
 
     content: Content
     name: Name | None = None
 
 
-class UserMessage(Asked, frozen=True, tag_field="role", tag="user"):
+class UserMessage(Asked, frozen=True, kw_only=True, tag_field="role", tag="user"):
     """What a person, or anybody but the model, said."""
 
     content: Content
     name: Name | None = None
 
 
-class CalledFunction(Asked, frozen=True):
+class CalledFunction(Asked, frozen=True, kw_only=True):
     """A function by name, and its arguments: the text of a JSON object."""
 
     name: NonEmpty
     arguments: str
 
 
-class SentCall(Asked, frozen=True, tag_field="type", tag="function"):
+class SentCall(Asked, frozen=True, kw_only=True, tag_field="type", tag="function"):
     """A call the model made earlier."""
 
     id: NonEmpty
     function: CalledFunction
 
 
-class AssistantMessage(Asked, frozen=True, tag_field="role", tag="assistant"):
+class AssistantMessage(Asked, frozen=True, kw_only=True, tag_field="role", tag="assistant"):
     """What the model said or did earlier."""
 
     content: Content | None = None
@@ -69,7 +69,7 @@ class AssistantMessage(Asked, frozen=True, tag_field="role", tag="assistant"):
     function_call: None = None
 
 
-class ToolMessage(Asked, frozen=True, tag_field="role", tag="tool"):
+class ToolMessage(Asked, frozen=True, kw_only=True, tag_field="role", tag="tool"):
     """What a call returned."""
 
     content: Content

@@ -11,7 +11,7 @@ from .asked import Asked
 FunctionName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$(?!\n)")]
 
 
-class FunctionTool(Asked, frozen=True):
+class FunctionTool(Asked, frozen=True, kw_only=True):
     """A function the model may call. `parameters` is a JSON Schema; `strict` is kept where a call is demanded."""
 
     name: FunctionName
@@ -20,19 +20,19 @@ class FunctionTool(Asked, frozen=True):
     strict: bool | None = None
 
 
-class Tool(Asked, frozen=True, tag_field="type", tag="function"):
+class Tool(Asked, frozen=True, kw_only=True, tag_field="type", tag="function"):
     """A tool: functions only."""
 
     function: FunctionTool
 
 
-class NamedFunction(Asked, frozen=True):
+class NamedFunction(Asked, frozen=True, kw_only=True):
     """A function by its name."""
 
     name: FunctionName
 
 
-class NamedTool(Asked, frozen=True, tag_field="type", tag="function"):
+class NamedTool(Asked, frozen=True, kw_only=True, tag_field="type", tag="function"):
     """Demands a call of this function."""
 
     function: NamedFunction
@@ -41,15 +41,15 @@ class NamedTool(Asked, frozen=True, tag_field="type", tag="function"):
 ToolChoice = Literal["none", "auto", "required"] | NamedTool
 
 
-class TextFormat(Asked, frozen=True, tag_field="type", tag="text"):
+class TextFormat(Asked, frozen=True, kw_only=True, tag_field="type", tag="text"):
     """Text of any shape."""
 
 
-class JsonObjectFormat(Asked, frozen=True, tag_field="type", tag="json_object"):
+class JsonObjectFormat(Asked, frozen=True, kw_only=True, tag_field="type", tag="json_object"):
     """A JSON object of any shape."""
 
 
-class JsonSchema(Asked, frozen=True):
+class JsonSchema(Asked, frozen=True, kw_only=True):
     """A JSON Schema with a name. The reply has this shape whatever `strict` says."""
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$(?!\n)")]
@@ -58,7 +58,7 @@ class JsonSchema(Asked, frozen=True):
     strict: bool | None = None
 
 
-class JsonSchemaFormat(Asked, frozen=True, tag_field="type", tag="json_schema"):
+class JsonSchemaFormat(Asked, frozen=True, kw_only=True, tag_field="type", tag="json_schema"):
     """JSON of the given shape."""
 
     json_schema: JsonSchema
