@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from symposia import __version__
 from symposia.core.clock import Clock
 from symposia.core.redact import Redactor
 from symposia.core.request import Backend
@@ -22,6 +21,7 @@ from .faults import Fault
 from .follow import Follower, taken
 from .journal import Journal, Listener
 from .ledger import Ledger, LedgerUnreachable
+from .metrics import Metrics
 from .models import ServedModel, served_models
 from .settings import Settings, is_loopback
 from .snapshot import Snapshot
@@ -38,7 +38,7 @@ Reporter = Callable[[str, BaseException], None]
 
 
 class Kit:
-    """What a server is given beside its settings. `random` gives so many random bytes."""
+    """What a server is given beside its settings. `random` gives so many random bytes; `build` names the code."""
 
     def __init__(
         self,
@@ -48,13 +48,17 @@ class Kit:
         ledger: Ledger,
         clock: Clock,
         random: Callable[[int], bytes],
+        build: str = "",
         redactor: Redactor | None = None,
+        metrics: Metrics | None = None,
         listeners: tuple[Listener, ...] = (),
         reporters: tuple[Reporter, ...] = (),
     ) -> None:
         self.backends, self.storage, self.ledger, self.clock = backends, storage, ledger, clock
-        self.random, self.redactor = random, redactor or Redactor({})
-        self.listeners, self.reporters = listeners, reporters
+        self.random, self.build, self.redactor = random, build, redactor or Redactor({})
+        self.metrics = metrics or Metrics(build, self.redactor)
+        self.listeners: tuple[Listener, ...] = (self.metrics, *listeners)
+        self.reporters = reporters
 
 
 class Server:
@@ -63,11 +67,12 @@ class Server:
     def __init__(self, settings: Settings, kit: Kit) -> None:
         self.settings, self.clock, self.redactor = settings, kit.clock, kit.redactor
         self.storage, self.ledger = kit.storage, kit.ledger
-        self._random, self._reporters = kit.random, kit.reporters
+        self._random, self._reporters, self._build = kit.random, kit.reporters, kit.build
         self.models: dict[str, ServedModel] = served_models(settings, kit.backends)
-        keys_file = None if settings.keys_file is None else Path(settings.keys_file)
-        self.view: Snapshot = taken(kit.storage, keys_file)
-        self.follower = Follower(kit.storage, kit.clock, self.see, keys_file)
+        self.metrics = kit.metrics
+        self._keys_file = None if settings.keys_file is None else Path(settings.keys_file)
+        self.view: Snapshot = taken(kit.storage, self._keys_file)
+        self.follower = Follower(kit.storage, kit.clock, self.see, self._keys_file)
         self.journal = Journal(kit.storage.events, kit.clock, listeners=kit.listeners)
         self.emit = self.journal.emit
         self.watch = Watch(kit.clock)
@@ -94,7 +99,7 @@ class Server:
         self.follower.start()
         self.watch.start()
         self._tasks = [
-            asyncio.ensure_future(model.introduce(self.clock, __version__)) for model in self.models.values()
+            asyncio.ensure_future(model.introduce(self.clock, self._build)) for model in self.models.values()
         ]
         self._tasks.append(asyncio.ensure_future(self._expire()))
 
@@ -109,6 +114,10 @@ class Server:
         await asyncio.to_thread(self.follower.stop)
         await asyncio.to_thread(self.journal.close)
         await self.ledger.aclose()
+
+    def reread(self) -> None:
+        """Read how things stand, before anything is served."""
+        self.view = taken(self.storage, self._keys_file)
 
     def see(self, view: Snapshot) -> None:
         """From the next request on, this is how things stand."""
