@@ -52,13 +52,14 @@ class Postgres:
             return _Transaction(connection).rows(statement, parameters)
 
     @contextmanager
-    def writing(self, *, tell: bool = True) -> Iterator[Writing]:
+    def writing(self) -> Iterator[Writing]:
         with self._lock, self._line.used() as connection:
+            transaction = _Transaction(connection)
             connection.execute(_BEGIN)
             try:
                 connection.execute(_LOCK)
-                yield _Transaction(connection)
-                if tell:
+                yield transaction
+                if transaction.telling:
                     connection.execute(REVISE)
                     connection.execute(_TELL)
                 connection.execute("COMMIT")
@@ -95,7 +96,7 @@ class _Transaction:
     """Statements on a connection that is somebody's own for a while."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self._connection, self.telling = connection, False
 
     def rows(self, statement: str, parameters: Sequence[Bound] = ()) -> list[Row]:
         cursor = self._connection.execute(_marked(statement), parameters)
@@ -104,6 +105,9 @@ class _Transaction:
     def each(self, statement: str, parameters: Iterable[Sequence[Bound]]) -> None:
         with self._connection.cursor() as cursor:
             cursor.executemany(_marked(statement), list(parameters))
+
+    def tell(self) -> None:
+        self.telling = True
 
 
 class _Line:
