@@ -14,8 +14,7 @@ from typing import Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from symposia.core.errors import InvalidInput
-from symposia.core.store import StoreUnreachable
+from symposia.core.errors import InvalidInput, StoreUnreachable
 
 from .sql import REVISE, REVISION, Bound, Row, Writing
 

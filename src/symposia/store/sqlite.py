@@ -10,8 +10,7 @@ from math import ceil
 from pathlib import Path
 from typing import Final
 
-from symposia.core.errors import InvalidInput
-from symposia.core.store import StoreUnreachable
+from symposia.core.errors import InvalidInput, StoreUnreachable
 
 from .sql import REVISE, REVISION, Bound, Row, Writing
 
