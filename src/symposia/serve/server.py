@@ -10,6 +10,7 @@ from symposia.core.clock import Clock
 from symposia.core.redact import Redactor
 from symposia.core.request import Backend
 from symposia.core.served import AuthRefused
+from symposia.core.version import __version__
 from symposia.store import Storage
 
 from . import budget
@@ -38,7 +39,7 @@ Reporter = Callable[[str, BaseException], None]
 
 
 class Kit:
-    """What a server is given beside its settings. `random` gives so many random bytes; `build` names the code."""
+    """What a server is given beside its settings. `random` gives so many random bytes."""
 
     def __init__(
         self,
@@ -48,15 +49,14 @@ class Kit:
         ledger: Ledger,
         clock: Clock,
         random: Callable[[int], bytes],
-        build: str = "",
         redactor: Redactor | None = None,
         metrics: Metrics | None = None,
         listeners: tuple[Listener, ...] = (),
         reporters: tuple[Reporter, ...] = (),
     ) -> None:
         self.backends, self.storage, self.ledger, self.clock = backends, storage, ledger, clock
-        self.random, self.build, self.redactor = random, build, redactor or Redactor({})
-        self.metrics = metrics or Metrics(build, self.redactor)
+        self.random, self.redactor = random, redactor or Redactor({})
+        self.metrics = metrics or Metrics(__version__, self.redactor)
         self.listeners: tuple[Listener, ...] = (self.metrics, *listeners)
         self.reporters = reporters
 
@@ -67,7 +67,7 @@ class Server:
     def __init__(self, settings: Settings, kit: Kit) -> None:
         self.settings, self.clock, self.redactor = settings, kit.clock, kit.redactor
         self.storage, self.ledger = kit.storage, kit.ledger
-        self._random, self._reporters, self._build = kit.random, kit.reporters, kit.build
+        self._random, self._reporters = kit.random, kit.reporters
         self.models: dict[str, ServedModel] = served_models(settings, kit.backends)
         self.metrics = kit.metrics
         self._keys_file = None if settings.keys_file is None else Path(settings.keys_file)
@@ -99,7 +99,7 @@ class Server:
         self.follower.start()
         self.watch.start()
         self._tasks = [
-            asyncio.ensure_future(model.introduce(self.clock, self._build)) for model in self.models.values()
+            asyncio.ensure_future(model.introduce(self.clock, __version__)) for model in self.models.values()
         ]
         self._tasks.append(asyncio.ensure_future(self._expire()))
 

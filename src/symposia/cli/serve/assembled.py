@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from symposia import __version__
 from symposia.cli.world import World
 from symposia.core.redact import Redactor
 from symposia.core.served import BudgetConfigUpdated
 from symposia.core.store import Entry
+from symposia.core.version import __version__
 from symposia.serve.app import App
 from symposia.serve.budget import CostPolicy, form, written
 from symposia.serve.ledger.opened import opened as open_ledger
@@ -59,7 +59,6 @@ def assembled(told: Configured, world: World) -> Iterator[Assembled]:
             ledger=open_ledger(settings.ledger, clock=clock),
             clock=clock,
             random=os.urandom,
-            build=__version__,
             redactor=redactor,
             metrics=metrics,
             listeners=(log,),
