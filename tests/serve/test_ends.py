@@ -9,9 +9,12 @@ import socket
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from symposia.core.clock import SystemClock
 from symposia.core.errors import BackendError, InterventionNotApplied
+from symposia.core.intervention import Add
+from symposia.core.profile import Profile
 from symposia.core.request import Completion, Delta, ModelCard, Prompt, ServedBy
 from symposia.core.served import BudgetDecision, BudgetSettled, KillSwitched, RequestServed
 from symposia.core.usage import Usage
@@ -137,7 +140,7 @@ def test_a_caller_who_leaves_at_any_byte_frees_everything(slow, read, stream):
 
 
 def test_what_a_leaver_was_told_is_what_is_charged(slow):
-    serving, backend = slow
+    serving, _ = slow
     before = len(serving.served)
     connection = asked(serving, {**BODY, "stream": True})
     raw = b""
@@ -180,13 +183,10 @@ def test_a_silent_stream_is_kept_open_by_pings():
     with Serving({"m": Slow(words=2, pause_s=0.8)}, ping_s=0.2) as serving:
         raw = read_all(asked(serving, {**BODY, "stream": True}))
         assert raw.count(b": ping\n\n") >= 2
-        assert raw.rstrip().endswith(b"data: [DONE]\n\n\r\n0") or b"[DONE]" in raw
+        assert b"[DONE]" in raw
 
 
 def test_a_reader_who_takes_nothing_is_taken_for_gone():
-    backend = Slow(pause_s=0.0)
-    backend.generate_text = "x" * 20_000
-
     class Loud(Slow):
         async def generate(self, request):
             self.running += 1
@@ -223,9 +223,6 @@ def test_more_than_fit_are_told_to_come_again():
 
 
 def test_the_kill_switch_holds_from_the_next_request_and_cuts_what_runs():
-    from symposia.core.intervention import Add
-    from symposia.core.profile import Profile
-
     backend = Slow()
     card = ModelCard(model="x", features=frozenset({"interventions"}))
     backend.describe = lambda model: asyncio.sleep(0, card)
@@ -252,13 +249,7 @@ def test_the_kill_switch_holds_from_the_next_request_and_cuts_what_runs():
         assert b"x-steering-arm: baseline" in head
         assert b"x-steering-applied: false" in head
         served = serving.settled(3)[-1]
-        assert (served.arm, served.revision) == ("baseline", msg_digest(profile))
-
-
-def msg_digest(profile):
-    import msgspec
-
-    return msgspec.structs.replace(profile, interventions=()).digest
+        assert (served.arm, served.revision) == ("baseline", replace(profile, interventions=()).digest)
 
 
 class Broken(MemoryLedger):
@@ -293,11 +284,9 @@ def test_a_ledger_that_fails_leaves_one_event(at, error, stream):
 
 
 FAILURES = {
-    "describe": BackendError("x", cause="connection"),
     "backend": BackendError("x", cause="server_error"),
     "bug": ZeroDivisionError("a bug"),
     "proof": InterventionNotApplied("x"),
-    "script": TypeError("a bug"),
 }
 
 

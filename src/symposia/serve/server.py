@@ -131,7 +131,7 @@ class Server:
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks, timeout=_STOP_S)
-        await asyncio.to_thread(self.follower.stop)
+        self.follower.stop()
         if self.traces is not None:
             await asyncio.to_thread(self.traces.close)
         if self.telemetry is not None:
