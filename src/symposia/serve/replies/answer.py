@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -39,10 +38,6 @@ FINISHES: dict[FinishReason, Finish] = {
 }
 
 
-_NUMBER = re.compile(r"(?:call_\d*)?")
-"""An id that a parser gave for want of one."""
-
-
 class Envelope(NamedTuple):
     """What all events of one reply share. `model` is as it was asked for; `created` in seconds since the epoch."""
 
@@ -57,15 +52,12 @@ def fingerprint(weights: str, build: str) -> str:
     return "sym-" + hashlib.sha256(f"{weights}\n{build}".encode()).hexdigest()[:12]
 
 
-def choice_of(index: int, completion: Completion, request: Request, *, stem: str) -> ChoiceObject:
-    """One completion as a choice. A refusal's text is in `refusal`, reasoning in `reasoning_content`.
-
-    `stem` makes ids for calls that came with a mere number: a conversation must not hold the same id twice.
-    """
+def choice_of(index: int, completion: Completion, request: Request) -> ChoiceObject:
+    """One completion as a choice. A refusal's text is in `refusal`, reasoning in `reasoning_content`."""
     parts = parts_of(completion, request)
     text = "".join([part.text for part in parts if isinstance(part, Text)])
     thought = "".join([part.text for part in parts if isinstance(part, Reasoning)])
-    calls = calls_of([part for part in parts if isinstance(part, ToolCall)], f"{stem}_{index}")
+    calls = calls_of([part for part in parts if isinstance(part, ToolCall)])
     refused = completion.finish_reason == "refusal"
     return ChoiceObject(
         index=index,
@@ -80,16 +72,16 @@ def choice_of(index: int, completion: Completion, request: Request, *, stem: str
     )
 
 
-def calls_of(calls: Sequence[ToolCall], stem: str) -> tuple[CallObject, ...]:
+def calls_of(calls: Sequence[ToolCall]) -> tuple[CallObject, ...]:
     """Calls with their arguments as text. Those that could not be read are empty: no JSON, as what the model wrote."""
     return tuple(
         CallObject(
-            id=f"call_{stem}_{number}" if _NUMBER.fullmatch(call.id) else call.id,
+            id=call.id,
             function=FunctionCall(
                 name=call.name, arguments="" if call.error else canonical(call.arguments).decode()
             ),
         )
-        for number, call in enumerate(calls)
+        for call in calls
     )
 
 
