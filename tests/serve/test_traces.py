@@ -16,12 +16,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from symposia.core.redact import Redactor
 from symposia.core.served import TracingStopped
-from symposia.core.trace import Flags, Said, Trace
+from symposia.core.trace import Flags, Piece, Said, Trace, redacted
 from symposia.core.value import decode
-from symposia.serve.traces import Traces
+from symposia.serve.traces import Traces, line
 from tests.occurrences import any_of
 from tests.traced import DAY, traced
 
@@ -59,7 +60,7 @@ def test_a_request_is_a_line_of_its_day(tmp_path: Path) -> None:
 def test_no_field_of_a_line_shows_a_secret(tmp_path_factory: Any, trace: Trace) -> None:
     """Whatever words a trace holds: what is written has neither a known secret nor what looks like a key."""
     folder = tmp_path_factory.mktemp("traces")
-    day = msgspec.structs.replace(trace, time=DAY)
+    day = replace(trace, time=DAY)
     kept, _ = written(folder, day)
     assert kept.untraced == 0
     raw = (folder / "2026-09-22.jsonl").read_text()
@@ -81,7 +82,7 @@ FILLING = """
 import resource, sys
 from pathlib import Path
 from symposia.core.redact import Redactor
-from symposia.serve.traces import Traces
+from symposia.serve.traces import Traces, line
 from tests.traced import traced
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 told = []
@@ -165,3 +166,12 @@ def test_a_trace_is_kept_from_any_thread(tmp_path: Path) -> None:
     kept.close()
     found = [trace.request_id for trace in lines(tmp_path / "2026-09-22.jsonl")]
     assert sorted(found) == sorted(f"{name}{i}" for name in "abcd" for i in range(50))
+
+
+@given(st.lists(st.text(max_size=6), max_size=6), st.integers(1, 5))
+def test_what_is_written_is_the_redacted_trace(words: list[str], size: int) -> None:
+    """The short way gives what the long one gives: secrets said in pieces, and none at all."""
+    text = " ".join([*words, SECRET if len(words) % 2 else "no secret"])
+    pieces = tuple(Piece(float(i), text[i : i + size]) for i in range(0, len(text), size))
+    one = traced(generations=tuple(replace(g, pieces=pieces) for g in traced().generations))
+    assert decode(line(one, PLAIN), Trace) == redacted(one, PLAIN)
