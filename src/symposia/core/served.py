@@ -70,7 +70,10 @@ class Charged(Value, frozen=True, kw_only=True):
 
 
 class BudgetDecision(Occurrence, frozen=True, kw_only=True, tag="budget_decision"):
-    """A request was held against its budgets. `policy`: the revision that decided; `retry_after_s` None: never fits."""
+    """A request was held against its budgets. `policy`: the revision that decided; `retry_after_s` None: never fits.
+
+    `lease`, since when and until when it holds, by the ledger's time: only of a request that was let through.
+    """
 
     decision: Literal["allowed", "blocked", "would_block"]
     request_id: str
@@ -78,6 +81,8 @@ class BudgetDecision(Occurrence, frozen=True, kw_only=True, tag="budget_decision
     profile: str
     key: str
     lease: str = ""
+    admitted_s: float = 0.0
+    expires_s: float = 0.0
     charges: tuple[Charged, ...] = ()
     retry_after_s: float | None = None
     policy: Count = 0
@@ -174,6 +179,15 @@ class KeyRevoked(Occurrence, frozen=True, kw_only=True, tag="key_revoked"):
     reason: str = ""
 
 
+class KeyRotated(Occurrence, frozen=True, kw_only=True, tag="key_rotated"):
+    """A key has a successor; it opens until `expires` (seconds since the epoch) and no longer."""
+
+    key: str
+    successor: str
+    expires: float
+    actor: str
+
+
 class KillSwitched(Occurrence, frozen=True, kw_only=True, tag="kill_switched"):
     """Steering was turned off, or on again, for everything served. `cut`: running steered streams end too."""
 
@@ -211,6 +225,7 @@ ServerEvent = (
     | AliasMoved
     | KeyCreated
     | KeyRevoked
+    | KeyRotated
     | KillSwitched
     | Draining
     | TracingStopped
