@@ -45,6 +45,7 @@ from .wire import Aim, ChatRequest, read, to_requests
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from .health import Answer
     from .server import Server
 
 _JSON: Headers = [(b"content-type", b"application/json")]
@@ -360,14 +361,12 @@ def _degenerate(cause: str) -> Fault:
     return Fault("degenerate_output", f"the reply went round in circles ({cause}); it was ended", param=cause)
 
 
-async def guarded(
-    server: Server, call: Call, answering: Callable[[Server, Call], Awaitable[tuple[int, bytes]]]
-) -> None:
+async def guarded(server: Server, call: Call, answering: Callable[[Server, Call], Awaitable[Answer]]) -> None:
     """Answer a request that is no turn. What fails is told as every failure is."""
     try:
         server.check(call)
-        status, raw = await answering(server, call)
-        headers = list(_JSON)
+        status, raw, media = await answering(server, call)
+        headers: Headers = [(b"content-type", media.encode())]
     except Gone:
         return
     except Exception as error:  # noqa: BLE001  the boundary: one request fails, not the server
