@@ -66,10 +66,12 @@ def digest(value: Value) -> str:
     """`sha256:` and 64 hex digits naming the value's content and type."""
     decoded, raw = _round_trip(value)
     again = canonical(decoded)
-    kind = type(value)
-    return content_digest(
-        f"symposia/{kind.__name__}/{kind.VERSION}\n".encode() + (again if again != raw else raw)
-    )
+    return stored_digest(type(value), again if again != raw else raw)
+
+
+def stored_digest(kind: type[Value], raw: bytes) -> str:
+    """The digest of a value of which the canonical JSON is at hand, as it was written."""
+    return content_digest(f"symposia/{kind.__name__}/{kind.VERSION}\n".encode() + raw)
 
 
 def content_digest(raw: bytes) -> str:

@@ -7,12 +7,16 @@ from typing import Self
 
 from symposia.core.clock import Clock
 from symposia.core.errors import InvalidInput
-from symposia.core.store import Store
+from symposia.core.store import Entry, Record, Store
 
-from .log import Log
+from .audit import Act, AuditRow, read_acts, write_act
+from .keyring import Keys
+from .log import Log, write
 from .migrations import migrate
+from .profiles import Profiles
 from .sql import Database
 from .sqlite import MEMORY, Sqlite
+from .verify import Verified, verify
 
 _POSTGRES = ("postgresql://", "postgres://")
 
@@ -25,6 +29,7 @@ class Storage:
         self._database, self._clock = database, clock
         migrate(database, now=clock.time())
         self.events: Store = Log(database)
+        self.profiles, self.keys = Profiles(database, clock), Keys(database, clock)
         database.changed(0)  # changes from here on are changes
 
     @property
@@ -39,6 +44,22 @@ class Storage:
         measurements. One thread follows a storage. `StoreUnreachable` comes at once: pause before the next call.
         """
         return self._database.changed(timeout_s)
+
+    def record(self, entry: Entry, act: Act, *, expect: int | None = None) -> Record:
+        """Keep an event and who did it, together. `Conflict` if its stream has not `expect` events."""
+        with self._database.writing() as writing:
+            record = write(writing, entry, expect=expect)
+            write_act(writing, act, time=entry.time)
+        return record
+
+    def audit(self, since: int = 0) -> tuple[AuditRow, ...]:
+        """Every act after a number, of whatever kind."""
+        return read_acts(self._database, since)
+
+    def verify(self) -> Verified:
+        """Whether profiles, aliases, keys and the audit itself are as they were written; writers wait meanwhile."""
+        with self._database.writing(tell=False) as writing:
+            return verify(writing)
 
     def close(self) -> None:
         """Let go of the database; who waits in `changed` is told false."""
