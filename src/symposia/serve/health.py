@@ -1,0 +1,89 @@
+"""Whether this server answers, whether it should be asked, and what it can be asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .auth import Caller, demand
+from .call import Call
+from .faults import Fault
+from .server import Server
+
+STORE_DOWN_S = 10.0
+_json = msgspec.json.Encoder().encode
+Answer = tuple[int, bytes]
+
+
+async def alive(server: Server, call: Call) -> Answer:
+    """200 while the loop answers."""
+    del server, call
+    return 200, b'{"status":"ok"}'
+
+
+async def ready(server: Server, call: Call) -> Answer:
+    """200 when requests would be answered, else 503; each check by name, and why one fails."""
+    del call
+    checks = {
+        "store": server.follower.failing_s < STORE_DOWN_S and server.journal.failing_s < STORE_DOWN_S,
+        "keys": server.settings.insecure_dev or bool(server.view.callers),
+        "not_draining": not server.drain.on,
+        **{f"model:{name}": model.ready for name, model in server.models.items()},
+    }
+    well = all(checks.values())
+    return (200 if well else 503), _json({"status": "ready" if well else "not_ready", "checks": checks})
+
+
+async def listed(server: Server, call: Call) -> Answer:
+    """Models and profiles the caller may use."""
+    caller = server.admit(call)
+    demand(caller, "inference")
+    return 200, _json({"object": "list", "data": _cards(server, caller)})
+
+
+async def one(server: Server, call: Call) -> Answer:
+    """One of them, by its id; a beginning of a digest will do."""
+    caller = server.admit(call)
+    demand(caller, "inference")
+    asked = call.path.removeprefix("/v1/models/")
+    cards = _cards(server, caller, digests=True)
+    found = [card for card in cards if card["id"] == asked]
+    if not found and "@sha256:" in asked and len(asked.rpartition(":")[2]) >= 12:
+        found = [card for card in cards if card["id"].startswith(asked)]
+    if len(found) != 1:
+        raise Fault("model_not_found", f"model: there is no {asked!r} for this key", param="model")
+    return 200, _json(found[0])
+
+
+def _cards(server: Server, caller: Caller, *, digests: bool = False) -> list[dict[str, Any]]:
+    """A row a model, then one an alias; with `digests` also one a profile."""
+    view, rows = server.view, []
+    for name, model in server.models.items():
+        if not caller.may_ask(name):
+            continue
+        if caller.may_use(("none",)):
+            rows.append(_card(server, name, None))
+        for digest, profile in view.profiles.items():
+            aliases = view.pointing(model.names, digest)
+            if not model.takes(profile) or not caller.may_use((*aliases, digest)):
+                continue
+            told = {
+                "profile": aliases[0] if aliases else digest,
+                "revision": digest,
+                "aliases": list(aliases),
+                "interventions": len(profile.interventions),
+            }
+            ids = [f"{name}@{alias}" for alias in aliases] + ([f"{name}@{digest}"] if digests else [])
+            rows += [_card(server, id_, told) for id_ in ids]
+    return rows
+
+
+def _card(server: Server, name: str, steering: dict[str, Any] | None) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": server.started,
+        "owned_by": "symposia",
+        "steering": steering,
+    }
