@@ -89,7 +89,7 @@ def address(
         _check_inline(ask, caller, inline=inline)
     if selector is None and not inline:
         chosen = route(view, model, sticky)
-        label = chosen.arm
+        label: str = chosen.arm
     else:
         digest, label = resolve(selector or PLAIN, caller, view, model, field=_field(ask))
         chosen = Choice("inline" if inline else "pinned", digest)
@@ -117,9 +117,7 @@ def address(
     return _killed(found, ask, view) if view.killed and found.steered else found
 
 
-def model_of(
-    text: str, caller: Caller, models: Mapping[str, ServedModel]
-) -> tuple[ServedModel, str | None]:
+def model_of(text: str, caller: Caller, models: Mapping[str, ServedModel]) -> tuple[ServedModel, str | None]:
     """The model and the selector written behind it."""
     name, selector = text, None
     if text not in models:
@@ -197,7 +195,9 @@ def _by_digest(
     ]
     if len(found) > 1:
         raise Fault(
-            "invalid_value", f"{field}: {selector!r} begins {len(found)} digests; give more of it", param=field
+            "invalid_value",
+            f"{field}: {selector!r} begins {len(found)} digests; give more of it",
+            param=field,
         )
     if not found:
         raise _no_profile(selector, caller, view, model, field)
@@ -209,7 +209,9 @@ def _no_profile(selector: str, caller: Caller, view: Snapshot, model: ServedMode
     near = get_close_matches(selector, seen, n=1, cutoff=0.0)
     hint = f"; the nearest is {near[0]!r}" if near else ""
     return Fault(
-        "steering_profile_not_found", f"{field}: {model.name!r} has no profile {selector!r}{hint}", param=field
+        "steering_profile_not_found",
+        f"{field}: {model.name!r} has no profile {selector!r}{hint}",
+        param=field,
     )
 
 
@@ -230,9 +232,7 @@ def _check_use(
         raise Fault("steering_profile_forbidden", f"the key may not use profile {label!r}", param="profile")
 
 
-def _with_inline(
-    found: Addressed, more: tuple[Intervention, ...], history: History | None
-) -> Addressed:
+def _with_inline(found: Addressed, more: tuple[Intervention, ...], history: History | None) -> Addressed:
     return _changed(found, found.interventions + more, history or found.history)
 
 
@@ -251,7 +251,7 @@ def _changed(found: Addressed, interventions: tuple[Intervention, ...], history:
 
 
 def _killed(found: Addressed, ask: ChatRequest, view: Snapshot) -> Addressed:
-    """The same turn without steering: the model's `baseline` where it has one, else the profile less its interventions."""
+    """The same turn unsteered: the model's `baseline` where it has one, else the profile less its interventions."""
     if ask.steering_required or found.arm == "inline":
         raise Fault("steering_disabled", "steering is switched off on this server; nothing was generated")
     digest = view.named(found.model.names).get("baseline", "")

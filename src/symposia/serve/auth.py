@@ -1,4 +1,4 @@
-"""Who asks, and what they may. One dict look-up and one hash; whatever is wrong with a key looks the same from outside."""
+"""Who asks, and what they may: one look-up and one hash. Whatever is wrong with a key looks the same from outside."""
 
 from __future__ import annotations
 

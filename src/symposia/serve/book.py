@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from symposia.core.receipt import Receipt
@@ -12,12 +12,13 @@ from symposia.core.usage import NOTHING, Usage
 
 from .address import Addressed
 from .faults import Fault
-from .said import Said, applied, total
+from .replies import ChoiceObject, Decided, applied_of
+from .said import total
 
 
 @dataclass(slots=True)
 class Book:
-    """Times are seconds of the monotonic clock; None: it has not happened. `said` and `completions` are by choice."""
+    """Times are seconds of the monotonic clock; None: it has not happened. `choices` are by index."""
 
     request_id: str
     began: float
@@ -32,18 +33,32 @@ class Book:
     fault: Fault | None = None
     prompt_tokens: int = 0
     usage: Usage = NOTHING
-    said: dict[int, Said] = field(default_factory=dict)
+    choices: dict[int, ChoiceObject] = field(default_factory=dict)
     receipts: tuple[Receipt, ...] = ()
     applied: Applied | None = None
     degenerate: str | None = None
     trace_id: str = ""
 
-    def finished(self, completions: Mapping[int, Completion]) -> None:
+    def decided(self, seed: int | None = None) -> Decided:
+        """What is known before the first token."""
+        found = self.found
+        if found is None:
+            return Decided()
+        return Decided(
+            profile=found.label,
+            revision=found.digest or None,
+            arm=found.arm,
+            canary=found.canary or None,
+            reason=found.reason,
+            seed=seed,
+        )
+
+    def finished(self, whole: Sequence[Completion]) -> None:
         """Every choice has its completion."""
-        whole = [completions[i] for i in sorted(completions)]
         self.usage = total(whole)
         self.receipts = tuple(receipt for each in whole for receipt in each.receipts)
-        self.applied = applied(self.receipts)
+        self.applied = applied_of(self.receipts)
+        self.status = 200
 
     def broke(self, made_tokens: int) -> None:
         """It ended before it was whole: what was used is what can be told."""
@@ -74,7 +89,7 @@ class Book:
             status=self.status or 499,
             outcome=self.outcome,
             code="" if self.fault is None else self.fault.code,
-            finish_reasons=tuple([self.said[i].finish for i in sorted(self.said)]),
+            finish_reasons=tuple([self.choices[i].finish_reason for i in sorted(self.choices)]),
             prompt_tokens=usage.input_tokens,
             completion_tokens=usage.output_tokens,
             cached_tokens=usage.cached_tokens,

@@ -20,7 +20,7 @@ _JSON = b"application/json"
 JSON = (b"content-type", b"application/json")
 
 
-class Gone(Exception):  # noqa: N818  it happened to the connection; nobody made an error
+class Gone(Exception):
     """The caller is no longer there, or takes nothing any more."""
 
 

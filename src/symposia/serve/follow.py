@@ -15,7 +15,7 @@ from symposia.core.errors import SymposiaError
 from symposia.core.served import BudgetConfigUpdated, KillSwitched, ServerEvent
 from symposia.core.store import Query
 from symposia.store import Storage
-from symposia.store.keyring import read_keys
+from symposia.store.keyfile import read_keys
 
 from .auth import caller_of
 from .budget import CostPolicy, policy_of
@@ -66,9 +66,7 @@ class Follower:
     def start(self) -> None:
         """Follow from now on."""
         loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(
-            target=self._run, args=(loop,), name="symposia-follower", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, args=(loop,), name="symposia-follower", daemon=True)
         self._thread.start()
 
     async def refresh(self) -> None:

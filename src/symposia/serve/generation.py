@@ -1,6 +1,6 @@
-"""Choices made side by side: one task each drives the backend, and one place holds what came and wakes who waits for it.
+"""Choices made side by side: a task each drives the backend; one place holds what came, and wakes who waits for it.
 
-Whoever waits is woken by news, by the end of a choice, or by `stop` from outside; what came together is taken together.
+That happens at news, at the end of a choice, and at `stop` from outside; what came together is taken together.
 Closing cancels what still runs, and with it the sequence or the upstream connection.
 """
 

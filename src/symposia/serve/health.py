@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from .auth import Caller, demand
 from .call import Call
 from .faults import Fault
+from .replies import ModelList, ModelObject, ModelSteering
 from .server import Server
 
 STORE_DOWN_S = 10.0
@@ -39,7 +38,7 @@ async def listed(server: Server, call: Call) -> Answer:
     """Models and profiles the caller may use."""
     caller = server.admit(call)
     demand(caller, "inference")
-    return 200, _json({"object": "list", "data": _cards(server, caller)})
+    return 200, _json(ModelList(data=_cards(server, caller)))
 
 
 async def one(server: Server, call: Call) -> Answer:
@@ -48,42 +47,35 @@ async def one(server: Server, call: Call) -> Answer:
     demand(caller, "inference")
     asked = call.path.removeprefix("/v1/models/")
     cards = _cards(server, caller, digests=True)
-    found = [card for card in cards if card["id"] == asked]
+    found = [card for card in cards if card.id == asked]
     if not found and "@sha256:" in asked and len(asked.rpartition(":")[2]) >= 12:
-        found = [card for card in cards if card["id"].startswith(asked)]
+        found = [card for card in cards if card.id.startswith(asked)]
     if len(found) != 1:
         raise Fault("model_not_found", f"model: there is no {asked!r} for this key", param="model")
     return 200, _json(found[0])
 
 
-def _cards(server: Server, caller: Caller, *, digests: bool = False) -> list[dict[str, Any]]:
+def _cards(server: Server, caller: Caller, *, digests: bool = False) -> tuple[ModelObject, ...]:
     """A row a model, then one an alias; with `digests` also one a profile."""
     view, rows = server.view, []
     for name, model in server.models.items():
         if not caller.may_ask(name):
             continue
         if caller.may_use(("none",)):
-            rows.append(_card(server, name, None))
+            rows.append(ModelObject(id=name, created=server.started))
         for digest, profile in view.profiles.items():
             aliases = view.pointing(model.names, digest)
             if not model.takes(profile) or not caller.may_use((*aliases, digest)):
                 continue
-            told = {
-                "profile": aliases[0] if aliases else digest,
-                "revision": digest,
-                "aliases": list(aliases),
-                "interventions": len(profile.interventions),
-            }
-            ids = [f"{name}@{alias}" for alias in aliases] + ([f"{name}@{digest}"] if digests else [])
-            rows += [_card(server, id_, told) for id_ in ids]
-    return rows
-
-
-def _card(server: Server, name: str, steering: dict[str, Any] | None) -> dict[str, Any]:
-    return {
-        "id": name,
-        "object": "model",
-        "created": server.started,
-        "owned_by": "symposia",
-        "steering": steering,
-    }
+            steering = ModelSteering(
+                profile=aliases[0] if aliases else digest,
+                revision=digest,
+                aliases=aliases,
+                interventions=len(profile.interventions),
+            )
+            selectors = (*aliases, digest) if digests else aliases
+            rows += [
+                ModelObject(id=f"{name}@{each}", created=server.started, steering=steering)
+                for each in selectors
+            ]
+    return tuple(rows)

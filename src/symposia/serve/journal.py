@@ -25,7 +25,7 @@ _FINISH_S = 10.0
 _AGAIN_S = 0.5
 
 Listener = Callable[[float, ServerEvent], None]
-"""What is told of each event as it happens, with its time: metrics, log, traces. It must be quick, and must not raise."""
+"""Is told of each event as it happens, with its time: metrics, log. It must be quick, and must not raise."""
 
 
 class Journal:

@@ -7,7 +7,6 @@ that come earlier wait a little.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -18,6 +17,7 @@ from symposia.core.profile import Profile
 from symposia.core.request import Backend, ModelCard
 
 from .faults import Fault
+from .replies import fingerprint
 from .settings import Model, Settings
 from .wire import Limits
 
@@ -80,8 +80,7 @@ class ServedModel:
 
     def meet(self, card: ModelCard, build: str) -> None:
         """Know the model from here on."""
-        named = f"{card.weights or self.address}\n{build}".encode()
-        self.fingerprint = f"sym-{hashlib.sha256(named).hexdigest()[:12]}"
+        self.fingerprint = fingerprint(card.weights or self.address, build)
         self.card, self.trouble = card, ""
         self._known.set()
 

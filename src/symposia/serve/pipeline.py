@@ -13,27 +13,39 @@ from msgspec.structs import replace
 
 from symposia.backends.estimate import estimate
 from symposia.core.errors import BackendError
-from symposia.core.request import About, Completion, Request
+from symposia.core.request import About, Request
 from symposia.core.served import LedgerDown
 
-from . import budget, reply
+from . import budget, replies
 from .address import Addressed, address
 from .auth import demand
 from .book import Book
 from .budget import BudgetExceeded, Decision, Route
 from .call import Call, Gone, Headers
-from .faults import Fault, Served, View, fault_of, refused
+from .faults import Fault, View, fault_of, refused
 from .generation import Generation
 from .headers import budget_headers, fault_headers, headers_of
 from .ledger import LedgerUnreachable
-from .said import broken, said
-from .stream import DONE, HEADERS, PING, Events, failed, lanes_of
+from .replies import (
+    PING,
+    ChoiceObject,
+    Envelope,
+    SteeringBlock,
+    UsageObject,
+    choice_of,
+    failed,
+    steering_of,
+    usage_of,
+)
+from .said import broken, told_apart
+from .stream import HEADERS, Events, lanes_of
 from .watch import Phase, Times, overdue, silent, stalled
 from .wire import Aim, ChatRequest, read, to_requests
 
 if TYPE_CHECKING:
-    from .server import Server
     from collections.abc import Awaitable, Callable
+
+    from .server import Server
 
 _JSON: Headers = [(b"content-type", b"application/json")]
 _OURS = frozenset({"internal_error", "engine_failed", "intervention_not_applied"})
@@ -131,8 +143,7 @@ class Exchange:
             traceparent=call.text(b"traceparent") or "",
         )
         aim = Aim(found.model.address, card, found.profile)
-        requests = to_requests(ask, aim, found.model.limits, seed=server.seed(), about=about)
-        return requests
+        return to_requests(ask, aim, found.model.limits, seed=server.seed(), about=about)
 
     async def _hold(self, found: Addressed) -> None:
         server, book, first = self._server, self._book, self._requests[0]
@@ -140,9 +151,7 @@ class Exchange:
         route = Route(model=found.model.name, profile=found.label, key=book.key)
         if any(charge.field == "tokens" for charge in budget.charges(policy, route, 0)):
             book.prompt_tokens = (await found.model.backend.render(first)).tokens
-        ask = budget.Ask(
-            prompt=book.prompt_tokens, n=len(self._requests), maximum=first.sampling.max_tokens
-        )
+        ask = budget.Ask(prompt=book.prompt_tokens, n=len(self._requests), maximum=first.sampling.max_tokens)
         try:
             decision = await budget.hold(policy, server.ledger, route, ask=ask, ttl_s=server.lease_s)
         except BudgetExceeded as error:
@@ -189,14 +198,9 @@ class Exchange:
             if generation.error is not None:
                 raise generation.error
             await generation.wait()
-        self._finished(generation)
-        book = self._book
-        choices = [
-            (book.said[i], reply.logprobs_of(completion.logprobs))
-            for i, completion in sorted(generation.completions.items())
-        ]
-        head = self._head(found, chunk=False)
-        raw = reply.body(head, choices, reply.usage_of(book.usage), self._steering(found))
+        usage, block = self._finished(generation)
+        choices = [choice for _, choice in sorted(self._book.choices.items())]
+        raw = replies.reply(self._envelope(found), choices, usage, block)
         await self._call.answer(200, self._headers(200, _JSON), raw)
 
     async def _stream(self) -> None:
@@ -204,18 +208,21 @@ class Exchange:
         await self._first(generation)
         await self._call.start(200, self._headers(200, list(HEADERS)))
         card = await found.model.known()
-        detects = self._server.settings.stop_degenerate
-        lanes = lanes_of(self._requests, card.syntax, detects=detects)
+        lanes = lanes_of(self._requests, card.syntax, detects=self._server.settings.stop_degenerate)
         wants_usage = self._ask is not None and self._ask.wants_usage
-        events = Events(self._head(found, chunk=True), lanes, usage=wants_usage)
+        events = Events(self._envelope(found), lanes, usage=wants_usage)
         while True:
             out = events.pieces(generation.take())
             if events.degenerate is not None:
                 generation.stop(_degenerate(events.degenerate))
             if generation.whole:
-                await self._write(out + self._ending(generation, found, events, wants_usage), more=False)
+                left = sorted(generation.completions.keys() - self._book.choices.keys())
+                usage, block = self._finished(generation)
+                ending = events.ending([self._book.choices[i] for i in left], usage, block)
+                await self._write(out + ending, more=False)
                 return
-            out += self._completed(generation, events)
+            for index in sorted(generation.completions.keys() - self._book.choices.keys()):
+                out += events.ended(self._told(index, generation))
             if out or self._ping:
                 self._ping = False
                 await self._write(out or PING)
@@ -223,45 +230,28 @@ class Exchange:
                 raise generation.error
             await generation.wait()
 
-    def _completed(self, generation: Generation, events: Events) -> bytes:
-        """The ends of choices that ended while others go on."""
-        out = b""
-        for index in sorted(generation.completions.keys() - self._book.said.keys()):
-            completion = self._tell(index, generation.completions[index])
-            out += events.finish(
-                index, self._book.said[index], reply.logprobs_of(completion.logprobs), None
-            )
-        return out
-
-    def _ending(self, generation: Generation, found: Addressed, events: Events, usage: bool) -> bytes:
-        """The ends of the last choices, what it all came to, and `[DONE]`."""
-        left = sorted(generation.completions.keys() - self._book.said.keys())
-        self._finished(generation)
-        block, out = self._steering(found), b""
-        for index in left:
-            logprobs = reply.logprobs_of(generation.completions[index].logprobs)
-            last = block if index == left[-1] and not usage else None
-            out += events.finish(index, self._book.said[index], logprobs, last)
-        if usage:
-            out += events.usage(reply.usage_of(self._book.usage), block)
-        return out + DONE
-
-    def _tell(self, index: int, completion: Completion) -> Completion:
+    def _told(self, index: int, generation: Generation) -> ChoiceObject:
+        request = self._requests[index]
         stem = f"{self._call.own_id[-12:]}_{index}"
-        self._book.said[index] = said(completion, self._requests[index], stem=stem)
-        return completion
+        completion = told_apart(generation.completions[index], request, stem)
+        choice = self._book.choices[index] = choice_of(index, completion, request)
+        return choice
 
-    def _finished(self, generation: Generation) -> None:
-        book = self._book
+    def _finished(self, generation: Generation) -> tuple[UsageObject, SteeringBlock]:
+        """Everything is there: what it came to."""
+        book, ask = self._book, self._ask
         book.ended = self._server.clock.monotonic()
-        for index, completion in generation.completions.items():
-            if index not in book.said:
-                self._tell(index, completion)
-            book.degenerate = book.degenerate or broken(completion, book.said[index])
-        book.finished(generation.completions)
-        book.status = 200
+        whole = [completion for _, completion in sorted(generation.completions.items())]
+        for index, completion in enumerate(whole):
+            choice = book.choices.get(index) or self._told(index, generation)
+            book.degenerate = book.degenerate or broken(completion, choice)
+        book.finished(whole)
         if book.found is not None:
             book.found.model.answered()
+        verbatim = ask is not None and ask.steering is not None and ask.steering.receipts
+        decided = book.decided(self._requests[0].seed)
+        block = steering_of(decided, whole, verbatim=verbatim, degenerate=book.degenerate)
+        return usage_of(whole), block
 
     async def _write(self, raw: bytes, *, more: bool = True) -> None:
         self._writes += 1
@@ -288,12 +278,12 @@ class Exchange:
                 book.found.model.failed(fault.code)
         heard = self._generation is not None and self._generation.items > 0
         book.failed(fault, answered=call.answered, heard=heard)
-        block = None if book.found is None else _served(book.found)
-        raw = fault.body(call.request_id, block)
+        block = None if book.found is None else book.decided().served
         if call.answered:
-            await self._write(failed(raw), more=False)
+            await self._write(failed(fault, call.request_id, block), more=False)
         else:
-            await call.answer(fault.status, self._headers(fault.status, [*_JSON, *fault_headers(fault.headers)]), raw)
+            headers = self._headers(fault.status, [*_JSON, *fault_headers(fault.headers)])
+            await call.answer(fault.status, headers, fault.body(call.request_id, block))
 
     async def _close(self) -> None:
         server, book, generation = self._server, self._book, self._generation
@@ -335,7 +325,8 @@ class Exchange:
             server.emit(budget.settled(settlement, decision.lease, tokens=tokens, requests=requests))
 
     def _going(self) -> tuple[Generation, Addressed]:
-        assert self._generation is not None and self._book.found is not None, "only after `_begin`"
+        assert self._generation is not None
+        assert self._book.found is not None
         return self._generation, self._book.found
 
     def _headers(self, status: int, own: Headers) -> Headers:
@@ -350,32 +341,15 @@ class Exchange:
             *budget_headers(self._decision, self._maximum),
         ]
 
-    def _head(self, found: Addressed, *, chunk: bool) -> bytes:
+    def _envelope(self, found: Addressed) -> Envelope:
         asked = "" if self._ask is None else self._ask.model
         created = int(self._server.clock.time())
-        return reply.head_of(self._call.own_id, found, created, asked, chunk=chunk)
-
-    def _steering(self, found: Addressed) -> bytes:
-        book = self._book
-        verbatim = self._ask is not None and self._ask.steering is not None and self._ask.steering.receipts
-        return reply.steering_of(
-            found,
-            book.applied or "false",
-            book.receipts,
-            seed=self._requests[0].seed,
-            degenerate=book.degenerate,
-            verbatim=verbatim,
-        )
+        id_ = f"chatcmpl-{self._call.own_id[-24:]}"
+        return Envelope(id_, created, asked, found.model.fingerprint)
 
 
 def _shrunk(request: Request, maximum: int) -> Request:
     return replace(request, sampling=replace(request.sampling, max_tokens=maximum))
-
-
-def _served(found: Addressed) -> Served:
-    return Served(
-        profile=found.label, revision=found.digest or None, arm=found.arm, canary=found.canary or None
-    )
 
 
 def _timed_out(phase: Phase) -> BackendError:

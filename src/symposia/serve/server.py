@@ -114,7 +114,9 @@ class Server:
         """From the next request on, this is how things stand."""
         before, self.view = self.view, view
         if view.killed and not before.killed and view.kill is not None and view.kill.cut:
-            self.cut(Fault("steering_disabled", "steering was switched off; the reply ends here"), steered=True)
+            self.cut(
+                Fault("steering_disabled", "steering was switched off; the reply ends here"), steered=True
+            )
 
     def cut(self, fault: Fault, *, steered: bool = False) -> None:
         """End what runs; `steered`: only what has interventions."""
@@ -124,7 +126,9 @@ class Server:
     def check(self, call: Call) -> None:
         """What holds for every request: headers of a sane size, and a development server is this machine's own."""
         if sum(map(len, call.fields)) + sum(map(len, call.fields.values())) > MOST_HEADERS:
-            raise Fault("request_too_large", f"expected headers of at most {MOST_HEADERS} bytes").answering(431)
+            raise Fault("request_too_large", f"expected headers of at most {MOST_HEADERS} bytes").answering(
+                431
+            )
         if self.settings.insecure_dev:
             host = call.text(b"host")
             if b"x-forwarded-for" in call.fields or host is None or not is_loopback(host):
@@ -184,5 +188,3 @@ class Server:
                 continue
             for lease in leases:
                 self.emit(budget.expired(lease))
-
-

@@ -115,7 +115,11 @@ def is_loopback(host: str) -> bool:
 
 
 def read(
-    flags: Mapping[str, object], env: Mapping[str, str], table: Mapping[str, object], *, where: str = "[serve]"
+    flags: Mapping[str, object],
+    env: Mapping[str, str],
+    table: Mapping[str, object],
+    *,
+    where: str = "[serve]",
 ) -> Settings:
     """Flags before environment before the file's table before defaults. `InvalidInput` names what does not fit.
 
@@ -172,7 +176,8 @@ def _models(value: object, where: str) -> object:
     if not isinstance(value, Mapping):
         raise InvalidInput(f"{where}: models: expected a table NAME = ADDRESS; got {type(value).__name__}")
     return [
-        {"name": name, **(one if isinstance(one, Mapping) else {"address": one})} for name, one in value.items()
+        {"name": name, **(one if isinstance(one, Mapping) else {"address": one})}
+        for name, one in value.items()
     ]
 
 

@@ -1,22 +1,19 @@
 """A reply as server-sent events: what came from the backend in, bytes out. Knows no connection and no clock.
 
-`[DONE]` is written only where every choice got its finish from the backend; a reply that failed ends without it.
+The last bytes are `[DONE]` only where every choice got its finish from the backend; a reply that fails ends without.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import msgspec
+from collections.abc import Hashable, Sequence
 
 from symposia.core.degenerate import LIVE, WINDOW, Degenerate, period
 from symposia.core.parse import Parser
 from symposia.core.request import Delta, Request, Syntax
 
-from .said import Said
+from .generation import Piece
+from .replies import ChoiceObject, Chunks, Envelope, SteeringBlock, UsageObject
 
-DONE = b"data: [DONE]\n\n"
-PING = b": ping\n\n"
 HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -25,37 +22,26 @@ HEADERS = (
 _EVERY = 16
 """Units between two looks for a loop."""
 
-_json = msgspec.json.Encoder().encode
-_ROLE = b'"role":"assistant",'
-_KEYS = {"answer": b'"content":', "reasoning": b'"reasoning_content":'}
-_OPEN_END = b'},"logprobs":null,"finish_reason":null}]'
-
 
 class Lane:
     """One choice on its way: what of it may be shown, and whether it goes round in circles."""
 
-    def __init__(self, index: int, request: Request, syntax: Syntax, *, detects: bool) -> None:
-        self.index, self._request, self._syntax = index, request, syntax
+    def __init__(self, request: Request, syntax: Syntax, *, detects: bool) -> None:
+        self._request, self._syntax = request, syntax
         self._parser: Parser | None = None
-        self._units: list[object] | None = [] if detects else None
+        self._units: list[Hashable] | None = [] if detects else None
         self._looked = 0
-        self.spoke = False
 
     def read(self, item: Delta) -> Sequence[Delta]:
-        """The pieces that may be shown now."""
+        """The pieces that may be shown now. What a backend has told apart already is passed on."""
         if item.phase != "answer" and not item.token_ids:
             return (item,)
         if self._parser is None:
-            opens = (
-                bool(item.token_ids)
-                and item.phase == "reasoning"
-                and not item.text.lstrip().startswith("<")
-            )
+            begins = item.text.lstrip()
+            opened = bool(item.token_ids) and item.phase == "reasoning" and not begins.startswith("<")
+            offered = self._request.offers_calls
             self._parser = Parser(
-                self._syntax,
-                tools=self._request.told,
-                offered=self._request.offers_calls,
-                opens_thinking=opens,
+                self._syntax, tools=self._request.told, offered=offered, opens_thinking=opened
             )
         return self._parser.feed(item.text)
 
@@ -75,76 +61,44 @@ class Lane:
 
 
 class Events:
-    """The events of one reply. `head` is what all its chunks begin with: id, object, created, model, fingerprint."""
+    """The events of one reply, its choices side by side. `usage`: the caller asked for the chunk of usage."""
 
-    def __init__(self, head: bytes, lanes: Sequence[Lane], *, usage: bool) -> None:
-        self._lanes = lanes
-        self._end = b"}\n\n" if not usage else b',"usage":null}\n\n'
-        self._usage = usage
-        begin = b"data: " + head + b',"choices":['
-        self._begins = [begin + b'{"index":%d,"delta":{' % lane.index for lane in lanes]
-        self._none = begin
-        self._open_end = _OPEN_END + self._end
+    def __init__(self, envelope: Envelope, lanes: Sequence[Lane], *, usage: bool) -> None:
+        self._lanes, self._usage = lanes, usage
+        self._chunks = Chunks(envelope, len(lanes), include_usage=usage)
         self.degenerate: Degenerate | None = None
 
-    def pieces(self, pieces: Sequence[tuple[int, Delta]]) -> bytes:
-        """What deltas are to a caller. Calls are not: they go out whole."""
+    def pieces(self, pieces: Sequence[Piece]) -> bytes:
+        """What deltas are to a caller."""
+        delta = self._chunks.delta
         out = []
         for index, item in pieces:
             lane = self._lanes[index]
-            for shown in lane.read(item):
-                if shown.phase != "tool" and shown.text:
-                    out.append(self._piece(lane, shown))
+            out += [delta(index, shown) for shown in lane.read(item) if shown.text]
             self.degenerate = self.degenerate or lane.loops(item)
         return b"".join(out)
 
-    def finish(self, index: int, spoken: Said, logprobs: bytes | None, steering: bytes | None) -> bytes:
-        """The end of a choice: what was held back, its calls, its logprobs, its finish. `steering` on the last one."""
-        lane = self._lanes[index]
-        out = [self._piece(lane, shown) for shown in lane.rest() if shown.phase != "tool" and shown.text]
-        if not lane.spoke:
-            out.append(self._chunk(lane, b'"content":""'))
-        out += [self._chunk(lane, _call(place, call)) for place, call in enumerate(spoken.calls)]
-        if logprobs is not None:
-            out.append(self._begins[index] + b'},"logprobs":' + logprobs + b',"finish_reason":null}]' + self._end)
-        block = b"" if steering is None else b',"steering":' + steering
-        last = b'},"logprobs":null,"finish_reason":' + _json(spoken.finish) + b"}]" + block + self._end
-        out.append(self._begins[index] + last)
+    def ended(self, choice: ChoiceObject) -> bytes:
+        """A choice that ended while others go on."""
+        return self._tail(choice) + self._chunks.finish(choice.index, choice.finish_reason)
+
+    def ending(self, choices: Sequence[ChoiceObject], usage: UsageObject, steering: SteeringBlock) -> bytes:
+        """The last choices, what it all came to, and `[DONE]`."""
+        last = len(choices) - 1
+        out = []
+        for place, choice in enumerate(choices):
+            block = steering if place == last and not self._usage else None
+            out += [self._tail(choice), self._chunks.finish(choice.index, choice.finish_reason, block)]
+        if self._usage:
+            out.append(self._chunks.usage(usage, steering))
+        out.append(self._chunks.done())
         return b"".join(out)
 
-    def usage(self, usage: bytes, steering: bytes) -> bytes:
-        """The last chunk, for who asked for it."""
-        return self._none + b'],"usage":' + usage + b',"steering":' + steering + b"}\n\n"
-
-    def _piece(self, lane: Lane, shown: Delta) -> bytes:
-        if lane.spoke:
-            return self._begins[lane.index] + _KEYS[shown.phase] + _json(shown.text) + self._open_end
-        return self._chunk(lane, _KEYS[shown.phase] + _json(shown.text))
-
-    def _chunk(self, lane: Lane, delta: bytes) -> bytes:
-        role = b"" if lane.spoke else _ROLE
-        lane.spoke = True
-        return self._begins[lane.index] + role + delta + self._open_end
+    def _tail(self, choice: ChoiceObject) -> bytes:
+        rest = [self._chunks.delta(choice.index, d) for d in self._lanes[choice.index].rest() if d.text]
+        return b"".join(rest) + self._chunks.tail(choice)
 
 
-def failed(body: bytes) -> bytes:
-    """The event a reply ends with that failed after its headers; nothing follows it."""
-    return b"data: " + body + b"\n\n"
-
-
-def lanes_of(requests: Sequence[Request], syntax: Syntax, *, detects: bool) -> list[Lane]:
+def lanes_of(requests: Sequence[Request], syntax: Syntax, *, detects: bool) -> tuple[Lane, ...]:
     """A lane for every choice."""
-    return [Lane(i, request, syntax, detects=detects) for i, request in enumerate(requests)]
-
-
-def _call(place: int, call: tuple[str, str, str]) -> bytes:
-    id_, name, arguments = call
-    one = {
-        "index": place,
-        "id": id_,
-        "type": "function",
-        "function": {"name": name, "arguments": arguments},
-    }
-    return b'"tool_calls":' + _json([one])
-
-
+    return tuple(Lane(request, syntax, detects=detects) for request in requests)

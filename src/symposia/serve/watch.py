@@ -11,6 +11,8 @@ from typing import Literal, Protocol
 
 from symposia.core.clock import Clock
 
+from .faults import Fault
+
 TICK_S = 0.1
 
 Phase = Literal["first_token", "idle", "total"]
@@ -66,6 +68,10 @@ class Watched(Protocol):
 
     def look(self, now: float) -> None:
         """See whether anything is overdue, and act on it."""
+        ...
+
+    def cut(self, fault: Fault, *, steered_only: bool = False) -> None:
+        """End it with a fault; `steered_only`: if anything is changed inside its model."""
         ...
 
 
