@@ -361,12 +361,15 @@ def _degenerate(cause: str) -> Fault:
 
 
 async def guarded(
-    server: Server, call: Call, answering: Callable[[Server, Call], Awaitable[tuple[int, bytes]]]
+    server: Server, call: Call, answering: Callable[[Server, Call], Awaitable[tuple[int, bytes] | None]]
 ) -> None:
-    """Answer a request that is no turn. What fails is told as every failure is."""
+    """Answer a request that is no turn; `answering` gives None if it did. What fails is told as every failure is."""
     try:
         server.check(call)
-        status, raw = await answering(server, call)
+        answer = await answering(server, call)
+        if answer is None:
+            return
+        status, raw = answer
         headers = list(_JSON)
     except Gone:
         return
@@ -374,6 +377,8 @@ async def guarded(
         fault = fault_of(error, View(server.redactor))
         if fault.code in _OURS:
             server.report(call.request_id, error)
+        if call.answered:  # the status is out: all that is left is to end short of the end
+            return
         status, raw = fault.status, fault.body(call.request_id)
         headers = [*_JSON, *fault_headers(fault.headers)]
     taken_ms = (server.clock.monotonic() - call.began) * 1e3

@@ -8,7 +8,6 @@ from .replies.chunkforms import ChatChunk
 from .route import Route
 from .wire import ChatRequest
 
-
 _CHAT_FAULTS = (
     "insufficient_scope",
     "steering_profile_forbidden",

@@ -73,7 +73,9 @@ async def reset(server: Server, ask: Ask[ResetForm, None]) -> Reply:
     before = _of(await server.ledger.standings(), pool)
     if not before:
         raise Fault(
-            "not_found", f"pool {pool!r} holds nothing now; GET /admin/v1/budget/usage lists those that do", param="pool"
+            "not_found",
+            f"pool {pool!r} holds nothing now; GET /admin/v1/budget/usage lists those that do",
+            param="pool",
         )
     await server.ledger.reset(pool)
     after = _of(await server.ledger.standings(), pool)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -35,20 +35,20 @@ async def page(server: Server, ask: Ask[None, EventsQuery]) -> Reply:
     return Reply(b"".join(map(_line, records)), headers=(("content-type", MEDIA),))
 
 
-async def followed(server: Server, query: EventsQuery) -> AsyncIterator[bytes]:
-    """The records of a query as server-sent events, then those that come; ": ping" where none do."""
-    after, types, quiet_s = query.after, types_of(query.type), 0.0
+async def followed(server: Server, after: int, types: tuple[str, ...]) -> AsyncGenerator[bytes]:
+    """Records as server-sent events, then those that come, until the server drains; "" while none do."""
+    quiet_s = 0.0
     while not server.drain.on:
-        records = await to_thread(
-            _read, server.storage.events, Query(after=after, types=types, limit=_PAGE)
-        )
+        records = await to_thread(_read, server.storage.events, Query(after=after, types=types, limit=_PAGE))
         if records:
             after, quiet_s = records[-1].seq, 0.0
             yield b"".join(b"id: %d\ndata: %s\n\n" % (one.seq, canonical(one)) for one in records)
             continue
         await server.clock.sleep(EVERY_S)
         quiet_s += EVERY_S
-        if quiet_s >= server.settings.ping_s:
+        if quiet_s < server.settings.ping_s:
+            yield b""
+        else:
             quiet_s = 0.0
             yield b": ping\n\n"
 
@@ -59,9 +59,7 @@ def types_of(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in TYPES:
             near = get_close_matches(name, sorted(TYPES), n=1, cutoff=0.0)[0]
-            raise Fault(
-                "invalid_value", f"type: no event is {name!r}; the nearest is {near!r}", param="type"
-            )
+            raise Fault("invalid_value", f"type: no event is {name!r}; the nearest is {near!r}", param="type")
     return names
 
 

@@ -1,4 +1,4 @@
-"""One thing an operator may do: what it is asked with, who may, and what it answers. Values; the edge is in `edge.py`."""
+"""One thing an operator may do: what it is asked with, who may, and what it answers."""
 
 from __future__ import annotations
 

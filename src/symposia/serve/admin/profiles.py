@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 async def listed(server: Server, ask: Ask[None, None]) -> Reply:
     """Every profile, archived ones too."""
     del ask
-    stored, aliases = await to_thread(lambda: (server.storage.profiles.all(), server.storage.profiles.aliases()))
+    stored, aliases = await to_thread(
+        lambda: (server.storage.profiles.all(), server.storage.profiles.aliases())
+    )
     return Reply(ProfileList(profiles=tuple(row_of(one, aliases) for one in stored)))
 
 
@@ -45,12 +47,12 @@ async def put(server: Server, ask: Ask[Profile, Note]) -> Reply:
             )
         await tried(server, model, profile)
 
-    def kept() -> tuple[str, bool]:
+    def kept() -> Reply:
         known = any(one.digest == profile.digest and one.archived is None for one in profiles.all())
-        return profiles.put(profile, actor=ask.actor, note=ask.query.reason), known
+        digest = profiles.put(profile, actor=ask.actor, note=ask.query.reason)
+        return Reply(Created(digest=digest), 200 if known else 201)
 
-    digest, known = await to_thread(kept)
-    return Reply(Created(digest=digest), 200 if known else 201)
+    return await to_thread(kept)
 
 
 async def archive(server: Server, ask: Ask[ReasonForm, None]) -> Reply:

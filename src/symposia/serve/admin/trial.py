@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -39,9 +38,8 @@ async def tried(server: Server, model: ServedModel, profile: Profile) -> None:
     read = replace(first, sampling=replace(first.sampling, max_tokens=0, min_tokens=0))
     try:
         async with asyncio.timeout(server.settings.first_token_s):
-            async with aclosing(model.backend.generate(read)) as items:
-                async for _ in items:
-                    pass
+            async for _ in model.backend.generate(read):
+                pass
     except (EmptySelection, SelectionMissed):
         return
     except TimeoutError:
