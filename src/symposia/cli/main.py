@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from . import debate as debates
-from . import flags, inside, runs, scoring
+from . import flags, inside, keys, profile, runs, scoring
 from .acts import ActsOptions, acts
 from .chat import ChatOptions, chat
 from .demo import DemoOptions, demo
@@ -87,6 +87,8 @@ flags.add(vector, "convert", ConvertOptions, convert)
 flags.add(vector, "calibrate", CalibrateOptions, calibrate)
 flags.add(vector, "evaluate", EvaluateOptions, evaluate)
 app.add_typer(vector, name="vector")
+profile.register(app)
+keys.register(app)
 flags.add(app, "schema", SchemaOptions, schema)
 flags.add(app, "doctor", DoctorOptions, doctor)
 

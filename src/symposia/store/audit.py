@@ -48,12 +48,13 @@ class AuditRow(Value, frozen=True, kw_only=True):
 
 
 def write_act(writing: Writing, act: Act, *, time: float) -> int:
-    """Add a row to the chain; its number. `InvalidInput` for words that cannot be kept, or no actor."""
+    """Add a row to the chain, and wake who waits; its number. `InvalidInput` for words that cannot be kept."""
     seq, prev = writing.rows("SELECT audit, hash FROM head")[0]
     told: tuple[Bound, ...] = (seq + 1, finite(time, "time of an act"), *_words(act))
     made = chained(prev, told)
     writing.rows(_INSERT, (*told, prev, made))
     writing.rows("UPDATE head SET audit = ?, hash = ?", (seq + 1, made))
+    writing.tell()
     return int(seq) + 1
 
 

@@ -58,7 +58,7 @@ class Storage:
 
     def verify(self) -> Verified:
         """Whether profiles, aliases, keys and the audit itself are as they were written; writers wait meanwhile."""
-        with self._database.writing(tell=False) as writing:
+        with self._database.writing() as writing:
             return verify(writing)
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ def opened(url: str, *, clock: Clock, make: bool = True) -> Storage:
 
     `InvalidInput` if it is no store, or not there and not to be made; `NewerStore`; `StoreUnreachable`.
     """
-    database = _database(url, make=make)
+    database = database_at(url, make=make)
     try:
         return Storage(database, clock)
     except BaseException:
@@ -85,7 +85,8 @@ def opened(url: str, *, clock: Clock, make: bool = True) -> Storage:
         raise
 
 
-def _database(url: str, *, make: bool) -> Database:
+def database_at(url: str, *, make: bool = True) -> Database:
+    """The database at an address, its tables as they are; as `opened` otherwise."""
     if url == "memory":
         return Sqlite(MEMORY)
     if url.startswith(_POSTGRES):
