@@ -66,8 +66,8 @@ class Relay:
         features: tuple[Feature, ...] = (),
         unknown: Unknown = lambda _: None,
     ) -> None:
-        self._upstream = Upstream(base_url, key, clock)
-        self._timeouts, self._clock, self._unknown = timeouts, clock, unknown
+        self._upstream = Upstream(base_url, key, timeouts, clock)
+        self._unknown = unknown
         kind = flavour or flavour_at(base_url)
         more = tuple(sorted(DECLARABLE)) if kind == "generic" and not features else features
         self._wire = ChatWire(
@@ -92,7 +92,8 @@ class Relay:
         refuse_unsupported(request, await self.describe(request.model), ENDPOINT)
         self._wire.refuse(request)
         exchange, attempts = self._exchange(request), 1
-        waits = Waits(self._timeouts, self._clock)
+        watch = self._upstream.pool().watch
+        waits = watch.begin()
         try:
             try:
                 await exchange.begin(waits)
@@ -108,12 +109,13 @@ class Relay:
         except BackendError as error:
             raise self._upstream.last_words(error, attempts) from None
         finally:
-            waits.stop()
+            watch.end(waits)
             exchange.close()
 
     async def models(self) -> tuple[str, ...]:
         """The names the server lists. Raises `BackendError`."""
-        waits = Waits(self._timeouts, self._clock)
+        watch = self._upstream.pool().watch
+        waits = watch.begin()
         try:
             response = await self._upstream.send("/models", None, waits)
             try:
@@ -128,7 +130,7 @@ class Relay:
             failed = waits.failed() if waits.late else lost("bad_response").error(_unlisted(error))
             raise self._upstream.last_words(failed, 1) from None
         finally:
-            waits.stop()
+            watch.end(waits)
         return tuple(model.id for model in listed.data)
 
     async def aclose(self) -> None:
@@ -156,7 +158,7 @@ class _Exchange:
 
     async def begin(self, waits: Waits) -> None:
         """Send the request; what is no success is raised, classified."""
-        response = await self._upstream.send(self._path, self._body, waits, self._traced)
+        response = await self._upstream.send(self._path, self._body, waits, traceparent=self._traced)
         self._response = response
         if response.status != 200:
             raise await self._upstream.refusal(response, waits)
@@ -170,7 +172,7 @@ class _Exchange:
         assert self._response is not None
         content, reply = self._response.content, self._reply
         if reply.ended:
-            if reply.finished:
+            if reply.finished and not content.is_eof():
                 await _drained(content)
             return b""
         try:

@@ -7,12 +7,14 @@ What a server says in its errors is kept only where it is about the request (400
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from msgspec.structs import replace
 from yarl import URL
 
@@ -22,7 +24,8 @@ from symposia.core.redact import Redactor, Secret
 
 from .causes import AttemptFailed, lost
 from .endpoint import check_url
-from .waits import Waits
+from .policy import Timeouts
+from .waits import Waits, Watch
 from .wire import ServerError, failed, server_error
 
 ABOUT_THE_REQUEST = frozenset({400, 404, 413, 422})
@@ -34,14 +37,41 @@ class Unreached(AttemptFailed):
     """No connection could be made, so nothing was sent."""
 
 
+class Connector(aiohttp.TCPConnector):
+    """Tells the `Waits` of the task that asks when it has a connection, new or used before."""
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(limit=limit)
+        self.waits: dict[asyncio.Task[object], Waits] = {}
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        """As aiohttp's."""
+        connection = await super().connect(req, traces, timeout)
+        task = asyncio.current_task()
+        if task is not None and task in self.waits:
+            self.waits[task].connected()
+        return connection
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """What one loop has: its connections, and who looks at what is under way."""
+
+    session: aiohttp.ClientSession
+    connector: Connector
+    watch: Watch
+
+
 class Upstream:
     """Where requests go. `url` without a path gets `/v1`."""
 
-    def __init__(self, url: str, key: Secret | None, clock: Clock) -> None:
+    def __init__(self, url: str, key: Secret | None, timeouts: Timeouts, clock: Clock) -> None:
         check_url(url, insecure=True)
         parts = urlsplit(url)
         self._url = (url if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}/v1").rstrip("/")
-        self._paths: dict[str, URL] = {}
+        self._urls: dict[str, URL] = {}
         self._headers = {"accept-encoding": "identity", "user-agent": "symposia"}
         secrets = {"upstream": self._url, "upstream_address": parts.netloc}
         if parts.hostname and "." in parts.hostname:  # else it may be an ordinary word
@@ -50,13 +80,11 @@ class Upstream:
             self._headers["authorization"] = f"Bearer {_sendable(key)}"
             secrets["upstream_key"] = key.reveal()
         self.redactor = Redactor(secrets)
-        self._clock = clock
-        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = (
-            WeakKeyDictionary()
-        )
+        self._timeouts, self._clock = timeouts, clock
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
 
     async def send(
-        self, path: str, body: bytes | None, waits: Waits, traceparent: str = ""
+        self, path: str, body: bytes | None, waits: Waits, *, traceparent: str = ""
     ) -> aiohttp.ClientResponse:
         """The response to a POST of JSON, or to a GET without a body; its headers read, its body still to come.
 
@@ -65,24 +93,22 @@ class Upstream:
         headers = {} if body is None else {"content-type": "application/json"}
         if traceparent:
             headers["traceparent"] = traceparent
-        opening = asyncio.ensure_future(
-            self._session().request(
+        pool, task = self.pool(), asyncio.current_task()
+        assert task is not None, "an async generator of asyncio runs in a task"
+        before = task.cancelling()
+        waits.ends(task.cancel)
+        pool.connector.waits[task] = waits
+        try:
+            response = await pool.session.request(
                 "GET" if body is None else "POST",
                 self._at(path),
                 data=body,
                 headers=headers,
                 allow_redirects=False,
-                trace_request_ctx=waits,
             )
-        )
-        waits.ends(opening.cancel)
-        try:
-            response = await opening
         except asyncio.CancelledError:
-            if waits.late is not None and opening.cancelled() and not _cancelled():
+            if waits.late is not None and task.uncancel() <= before:
                 raise waits.failed() from None
-            if opening.done() and not opening.cancelled() and opening.exception() is None:
-                opening.result().close()
             raise
         except aiohttp.ClientConnectorError as error:
             raise Unreached(lost("connection"), f"no connection: {_why(error)}") from None
@@ -90,6 +116,8 @@ class Upstream:
             raise lost("connection").error(f"the connection ended before a reply: {_why(error)}") from None
         except aiohttp.ClientError as error:
             raise lost("bad_response").error(f"not a reply in HTTP: {_why(error)}") from None
+        finally:
+            del pool.connector.waits[task]
         waits.ends(response.close)
         return response
 
@@ -133,46 +161,31 @@ class Upstream:
 
     async def aclose(self) -> None:
         """Close the running loop's connections."""
-        session = self._sessions.pop(asyncio.get_running_loop(), None)
-        if session is not None:
-            await session.close()
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            pool.watch.close()
+            await pool.session.close()
 
-    def _at(self, path: str) -> URL:
-        url = self._paths.get(path)
-        if url is None:
-            url = self._paths[path] = URL(self._url + path)
-        return url
-
-    def _session(self) -> aiohttp.ClientSession:
+    def pool(self) -> Pool:
+        """The running loop's."""
         loop = asyncio.get_running_loop()
-        session = self._sessions.get(loop)
-        if session is None:
-            session = self._sessions[loop] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
+        pool = self._pools.get(loop)
+        if pool is None:
+            connector = Connector(limit=0)
+            session = aiohttp.ClientSession(
+                connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=self._headers,
                 timeout=_FOREVER,
-                trace_configs=[_telling()],
             )
-        return session
+            pool = self._pools[loop] = Pool(session, connector, Watch(self._timeouts, self._clock))
+        return pool
 
-
-def _telling() -> aiohttp.TraceConfig:
-    """Tells a request's `Waits` when it has a connection, new or used before."""
-
-    async def connected(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
-        del session, params
-        context.trace_request_ctx.connected()
-
-    telling = aiohttp.TraceConfig()
-    telling.on_connection_create_end.append(connected)
-    telling.on_connection_reuseconn.append(connected)
-    return telling
-
-
-def _cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    def _at(self, path: str) -> URL:
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = URL(self._url + path)
+        return url
 
 
 def _why(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from . import debate as debates
-from . import flags, inside, keys, profile, runs, scoring
+from . import flags, inside, keys, profile, runs, scoring, traces
 from .acts import ActsOptions, acts
 from .chat import ChatOptions, chat
 from .demo import DemoOptions, demo
@@ -64,6 +64,7 @@ flags.add(app, "view", ViewOptions, view)
 debates.register(app)
 runs.register(app)
 scoring.register(app)
+traces.register(app)
 flags.add(models, "list", ListOptions, list_models)
 flags.add(models, "show", ModelOptions, show)
 flags.add(models, "check", ModelOptions, check)

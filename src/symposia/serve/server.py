@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from symposia import __version__
 from symposia.core.clock import Clock
 from symposia.core.redact import Redactor
 from symposia.core.request import Backend
 from symposia.core.served import AuthRefused
+from symposia.core.version import __version__
 from symposia.store import Storage
 
 from . import budget

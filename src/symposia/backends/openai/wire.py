@@ -7,7 +7,7 @@ from symposia.backends.wire import Json, sendable_name
 from symposia.core.lines import LineRules
 from symposia.core.request import ModelCard, Request, ServedBy
 
-from .body import body, keeps_stop, knobs, refuse
+from .body import body, keeps_stop, refuse, sends
 from .chunks import Read, decode
 from .flavours import FLAVOURS
 from .reply import ChatReply
@@ -43,15 +43,15 @@ class ChatWire:
 
     def reply(self, request: Request, read: Read = decode) -> ChatReply:
         """A fold for the answer, streamed or whole; `read` makes chunks of bytes."""
-        sent = knobs(request.sampling, self._flavour)
+        sampling, flavour = request.sampling, self._flavour
         served = ServedBy(
             endpoint=self.endpoint,
             model=sendable_name(request.model, self.endpoint),
             date=request.date,
-            seed=self._flavour.seed,
-            uncontrolled=tuple(knob for knob in self._flavour.uncontrolled if knob not in sent),
+            seed=flavour.seed,
+            uncontrolled=tuple(k for k in flavour.uncontrolled if not sends(sampling, flavour, k)),
         )
-        return ChatReply(request, served, kept_there=keeps_stop(request, self._flavour), read=read)
+        return ChatReply(request, served, kept_there=keeps_stop(request, flavour), read=read)
 
     def _rules(self, model: str) -> LineRules:
         declared = self._declared
