@@ -8,6 +8,7 @@ the next.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from symposia.core.lines import OPENER, Line, LineKind, Segment, markup
