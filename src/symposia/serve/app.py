@@ -11,6 +11,8 @@ from symposia.core.request import Backend
 from symposia.store import Storage
 
 from . import health
+from .admin.edge import Admin
+from .admin.table import PREFIX
 from .call import Call, Receive, Scope, Send
 from .faults import Fault
 from .ledger import Ledger
@@ -49,7 +51,7 @@ class App:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.mounted: dict[str, ASGIApp] = {}
+        self.mounted: dict[str, ASGIApp] = {PREFIX: Admin(server)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; or live through the server's life."""

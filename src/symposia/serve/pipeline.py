@@ -386,11 +386,16 @@ def _degenerate(cause: str) -> Fault:
     return Fault("degenerate_output", f"the reply went round in circles ({cause}); it was ended", param=cause)
 
 
-async def guarded(server: Server, call: Call, answering: Callable[[Server, Call], Awaitable[Answer]]) -> None:
-    """Answer a request that is no turn. What fails is told as every failure is."""
+async def guarded(
+    server: Server, call: Call, answering: Callable[[Server, Call], Awaitable[Answer | None]]
+) -> None:
+    """Answer a request that is no turn; `answering` gives None if it did. What fails is told as every failure is."""
     try:
         server.check(call)
-        status, raw, media = await answering(server, call)
+        answer = await answering(server, call)
+        if answer is None:
+            return
+        status, raw, media = answer
         headers: Headers = [(b"content-type", media.encode())]
     except Gone:
         return
@@ -398,6 +403,8 @@ async def guarded(server: Server, call: Call, answering: Callable[[Server, Call]
         fault = fault_of(error, View(server.redactor))
         if fault.code in _OURS:
             server.report(call.request_id, error)
+        if call.answered:  # the status is out: all that is left is to end short of the end
+            return
         status, raw = fault.status, fault.body(call.request_id)
         headers = [*_JSON, *fault_headers(fault.headers)]
     taken_ms = (server.clock.monotonic() - call.began) * 1e3
