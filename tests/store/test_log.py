@@ -7,10 +7,10 @@ import threading
 import pytest
 
 from symposia.core.clock import VirtualClock
-from symposia.core.errors import InvalidInput
+from symposia.core.errors import InvalidInput, StoreUnreachable
 from symposia.core.events import ConversationStarted
 from symposia.core.served import BudgetWarning, Draining, RequestServed
-from symposia.core.store import Conflict, Entry, Query, StoreUnreachable
+from symposia.core.store import Conflict, Entry, Query
 from symposia.store import Storage, opened
 
 

@@ -184,6 +184,10 @@ class NotKept(SymposiaError):
     """What was generated cannot be stored. The run stops: going on would lose it. Resumable once there is room."""
 
 
+class StoreUnreachable(SymposiaError):
+    """The database behind a store did not answer, or cannot be written. Nothing is known to be kept."""
+
+
 class TurnFailed(SymposiaError):
     """A turn left no text. Everything committed before it is in `transcript`."""
 

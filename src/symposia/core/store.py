@@ -26,10 +26,6 @@ class Conflict(SymposiaError):
         self.stream, self.expected, self.found = stream, expected, found
 
 
-class StoreUnreachable(SymposiaError):
-    """The database behind a store did not answer, or cannot be written. Nothing is known to be kept."""
-
-
 class Entry(Value, frozen=True, kw_only=True):
     """An event on its way into a log: which stream it belongs to, and when it happened (seconds since the epoch)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import traceback
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -67,7 +68,7 @@ def shown(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 class Log:
-    """A listener of server events; lines of JSON, or text for people. `level`: nothing below it is written."""
+    """A listener of server events, from any thread: lines of JSON, or text for people, of `level` and above."""
 
     def __init__(
         self, stream: TextIO, redactor: Redactor, *, level: Level = "info", form: Form = "json"
@@ -75,6 +76,7 @@ class Log:
         self._stream, self._redactor, self._form = stream, redactor, form
         self._worth = frozenset(LEVELS[LEVELS.index(level) :])
         self._gone = False
+        self._lock = threading.Lock()
 
     def __call__(self, time: float, event: ServerEvent) -> None:
         """Write the event, if it is worth reading. What is empty, and the insides of receipts, are left out."""
@@ -112,8 +114,11 @@ class Log:
         when = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
         line = self._redactor.json(_encode({"time": when, "level": level, "type": what, **fields})).decode()
         try:
-            self._stream.write(f"{line}\n" if self._form == "json" else text_of(msgspec.json.decode(line)))
-            self._stream.flush()
+            with self._lock:
+                self._stream.write(
+                    f"{line}\n" if self._form == "json" else text_of(msgspec.json.decode(line))
+                )
+                self._stream.flush()
         except (OSError, ValueError):  # nobody reads any more: a pipe that closed, a disk that is full
             self._gone = True
 

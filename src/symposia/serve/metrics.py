@@ -6,6 +6,7 @@ imagination ends up in a label.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -49,7 +50,7 @@ class Readings(Value, frozen=True, kw_only=True):
 
 
 class Metrics:
-    """A listener of server events, called from one thread; `text` is what `/metrics` answers.
+    """A listener of server events, from any thread; `text` is what `/metrics` answers.
 
     Leases are counted by this process's own events: over replicas, their sum is the number of open ones.
     """
@@ -58,6 +59,7 @@ class Metrics:
         self._version = version
         self._models, self._profiles, self._pools = (Names(redactor) for _ in range(3))
         self._codes, self._fields = Names(redactor), Names(redactor)
+        self._lock = threading.Lock()
         self._leases: set[str] = set()
         self._tracing = True
         self._series = series = Series()
@@ -93,6 +95,10 @@ class Metrics:
 
     def __call__(self, time: float, event: ServerEvent) -> None:
         """Fold one event in."""
+        with self._lock:
+            self._fold(event)
+
+    def _fold(self, event: ServerEvent) -> None:
         match event:
             case RequestServed():
                 self._served(event)
@@ -115,7 +121,8 @@ class Metrics:
 
     def unknown_field(self, field: str) -> None:
         """Count an upstream field that our values do not hold."""
-        self._unknown.add((self._fields.of(field),))
+        with self._lock:
+            self._unknown.add((self._fields.of(field),))
 
     def _served(self, event: RequestServed) -> None:
         known = not 400 <= event.status < 429  # refused for what it says: names of nothing take no label
@@ -147,7 +154,8 @@ class Metrics:
     def text(self, readings: Readings) -> bytes:
         """The exposition format, version 0.0.4."""
         registry = CollectorRegistry()
-        registry.register(_Scrape((*self._series.families(), *self._read(readings))))
+        with self._lock:
+            registry.register(_Scrape((*self._series.families(), *self._read(readings))))
         return generate_latest(registry)
 
     def _read(self, now: Readings) -> Iterator[Metric]:

@@ -1,6 +1,6 @@
 """Numbers by label values, as a scrape reads them: counters and histograms in plain dictionaries.
 
-They belong to one thread, the event loop's. No clock, no lock, no environment: counting costs what a dictionary does.
+No clock, no environment, no lock: whoever keeps them holds one. Counting costs what a dictionary does.
 """
 
 from __future__ import annotations

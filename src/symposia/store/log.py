@@ -27,11 +27,12 @@ class Log:
 
     def append(self, entry: Entry, *, expect: int | None = None) -> Record:
         with self._database.writing() as writing:
+            writing.tell()
             return write(writing, entry, expect=expect)
 
     def extend(self, entries: Sequence[Entry]) -> None:
         if entries:
-            with self._database.writing(tell=False) as writing:
+            with self._database.writing() as writing:
                 _write(writing, entries)
 
     def read(self, query: Query) -> Iterator[Record]:

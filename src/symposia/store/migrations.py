@@ -64,7 +64,7 @@ class NewerStore(InvalidInput):
 
 def migrate(database: Database, *, now: float, steps: Steps = MIGRATIONS) -> int:
     """Bring a database up to date; the number of its last step. `NewerStore` if it is ahead of `steps`."""
-    with database.writing(tell=False) as writing:
+    with database.writing() as writing:
         writing.rows(_TABLE)
         found = int(writing.rows(NEWEST)[0][0])
         if found > len(steps):

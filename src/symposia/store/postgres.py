@@ -14,8 +14,7 @@ from typing import Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from symposia.core.errors import InvalidInput
-from symposia.core.store import StoreUnreachable
+from symposia.core.errors import InvalidInput, StoreUnreachable
 
 from .sql import REVISE, REVISION, Bound, Row, Writing
 
@@ -52,13 +51,14 @@ class Postgres:
             return _Transaction(connection).rows(statement, parameters)
 
     @contextmanager
-    def writing(self, *, tell: bool = True) -> Iterator[Writing]:
+    def writing(self) -> Iterator[Writing]:
         with self._lock, self._line.used() as connection:
+            transaction = _Transaction(connection)
             connection.execute(_BEGIN)
             try:
                 connection.execute(_LOCK)
-                yield _Transaction(connection)
-                if tell:
+                yield transaction
+                if transaction.telling:
                     connection.execute(REVISE)
                     connection.execute(_TELL)
                 connection.execute("COMMIT")
@@ -95,7 +95,7 @@ class _Transaction:
     """Statements on a connection that is somebody's own for a while."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self._connection, self.telling = connection, False
 
     def rows(self, statement: str, parameters: Sequence[Bound] = ()) -> list[Row]:
         cursor = self._connection.execute(_marked(statement), parameters)
@@ -104,6 +104,9 @@ class _Transaction:
     def each(self, statement: str, parameters: Iterable[Sequence[Bound]]) -> None:
         with self._connection.cursor() as cursor:
             cursor.executemany(_marked(statement), list(parameters))
+
+    def tell(self) -> None:
+        self.telling = True
 
 
 class _Line:

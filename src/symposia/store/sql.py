@@ -32,6 +32,10 @@ class Writing(Reading, Protocol):
         """The statement once for each set of parameters."""
         ...
 
+    def tell(self) -> None:
+        """Raise the revision when this is committed, and so wake whoever waits for a change."""
+        ...
+
 
 class Database(Reading, Protocol):
     """A connection that mends itself: what fails raises `StoreUnreachable`, the next call connects again."""
@@ -41,11 +45,8 @@ class Database(Reading, Protocol):
         """What people know it by; no password in it."""
         ...
 
-    def writing(self, *, tell: bool = True) -> AbstractContextManager[Writing]:
-        """The writers' lock and a transaction, durable once left; an exception undoes it.
-
-        `tell` raises the revision, and so wakes whoever waits for a change.
-        """
+    def writing(self) -> AbstractContextManager[Writing]:
+        """The writers' lock and a transaction, durable once left; an exception undoes it."""
         ...
 
     def changed(self, timeout_s: float) -> bool:

@@ -10,8 +10,7 @@ from math import ceil
 from pathlib import Path
 from typing import Final
 
-from symposia.core.errors import InvalidInput
-from symposia.core.store import StoreUnreachable
+from symposia.core.errors import InvalidInput, StoreUnreachable
 
 from .sql import REVISE, REVISION, Bound, Row, Writing
 
@@ -39,27 +38,21 @@ class Sqlite:
         with self._lock, _told(self.name):
             return self._connection.execute(statement, parameters).fetchall()
 
-    def each(self, statement: str, parameters: Iterable[Sequence[Bound]]) -> None:
-        """Part of `Writing`: only within `writing`."""
-        with _told(self.name):
-            self._connection.executemany(statement, parameters)
-
     @contextmanager
-    def writing(self, *, tell: bool = True) -> Iterator[Writing]:
-        with self._lock:
-            with _told(self.name):
-                self._connection.execute("BEGIN IMMEDIATE")
+    def writing(self) -> Iterator[Writing]:
+        with self._lock, _told(self.name):
+            transaction = _Transaction(self._connection)
+            self._connection.execute("BEGIN IMMEDIATE")
             try:
-                yield self
-                with _told(self.name):
-                    if tell:
-                        self._connection.execute(REVISE)
-                    self._connection.execute("COMMIT")
+                yield transaction
+                if transaction.telling:
+                    self._connection.execute(REVISE)
+                self._connection.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):  # a full disk has rolled it back already
                     self._connection.execute("ROLLBACK")
                 raise
-        if tell:
+        if transaction.telling:
             with self._rung:
                 self._rung.notify_all()
 
@@ -91,6 +84,22 @@ class Sqlite:
             if self._path != MEMORY and self._seen is not None and version == self._seen[0]:
                 return self._seen
             return version, int(self._feed.execute(REVISION).fetchone()[0])
+
+
+class _Transaction:
+    """Statements between BEGIN and COMMIT."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection, self.telling = connection, False
+
+    def rows(self, statement: str, parameters: Sequence[Bound] = ()) -> list[Row]:
+        return self._connection.execute(statement, parameters).fetchall()
+
+    def each(self, statement: str, parameters: Iterable[Sequence[Bound]]) -> None:
+        self._connection.executemany(statement, parameters)
+
+    def tell(self) -> None:
+        self.telling = True
 
 
 def _connect(path: str) -> sqlite3.Connection:

@@ -7,12 +7,16 @@ from typing import Self
 
 from symposia.core.clock import Clock
 from symposia.core.errors import InvalidInput
-from symposia.core.store import Store
+from symposia.core.store import Entry, Record, Store
 
-from .log import Log
+from .audit import Act, AuditRow, read_acts, write_act
+from .keyring import Keys
+from .log import Log, write
 from .migrations import migrate
+from .profiles import Profiles
 from .sql import Database
 from .sqlite import MEMORY, Sqlite
+from .verify import Verified, verify
 
 _POSTGRES = ("postgresql://", "postgres://")
 
@@ -25,6 +29,7 @@ class Storage:
         self._database, self._clock = database, clock
         migrate(database, now=clock.time())
         self.events: Store = Log(database)
+        self.profiles, self.keys = Profiles(database, clock), Keys(database, clock)
         database.changed(0)  # changes from here on are changes
 
     @property
@@ -39,6 +44,22 @@ class Storage:
         measurements. One thread follows a storage. `StoreUnreachable` comes at once: pause before the next call.
         """
         return self._database.changed(timeout_s)
+
+    def record(self, entry: Entry, act: Act, *, expect: int | None = None) -> Record:
+        """Keep an event and who did it, together. `Conflict` if its stream has not `expect` events."""
+        with self._database.writing() as writing:
+            record = write(writing, entry, expect=expect)
+            write_act(writing, act, time=entry.time)
+        return record
+
+    def audit(self, since: int = 0) -> tuple[AuditRow, ...]:
+        """Every act after a number, of whatever kind."""
+        return read_acts(self._database, since)
+
+    def verify(self) -> Verified:
+        """Whether profiles, aliases, keys and the audit itself are as they were written; writers wait meanwhile."""
+        with self._database.writing() as writing:
+            return verify(writing)
 
     def close(self) -> None:
         """Let go of the database; who waits in `changed` is told false."""
@@ -56,7 +77,7 @@ def opened(url: str, *, clock: Clock, make: bool = True) -> Storage:
 
     `InvalidInput` if it is no store, or not there and not to be made; `NewerStore`; `StoreUnreachable`.
     """
-    database = _database(url, make=make)
+    database = database_at(url, make=make)
     try:
         return Storage(database, clock)
     except BaseException:
@@ -64,7 +85,8 @@ def opened(url: str, *, clock: Clock, make: bool = True) -> Storage:
         raise
 
 
-def _database(url: str, *, make: bool) -> Database:
+def database_at(url: str, *, make: bool = True) -> Database:
+    """The database at an address, its tables as they are; as `opened` otherwise."""
     if url == "memory":
         return Sqlite(MEMORY)
     if url.startswith(_POSTGRES):

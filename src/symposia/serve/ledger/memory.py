@@ -8,8 +8,11 @@ from symposia.core.clock import Clock
 from symposia.core.served import Field
 
 from . import Charge, Held, Lease, Refusal, Settlement, Standing
-from .pools import Pool, again, alive, distinct, forgettable, give_back, hold, key, leaves, looked, settle
+from .pools import Pool, again, alive, forgotten, give_back, hold, leaves, looked, made, settle
 from .window import TICKS, Window, ticks
+
+_THEN = 0
+"""Before all that was restored: no window moves on, as only admissions tell when they were."""
 
 
 class MemoryLedger:
@@ -27,20 +30,15 @@ class MemoryLedger:
     async def reserve(
         self, lease: str, charges: tuple[Charge, ...], *, ttl_s: float, hard: bool = True
     ) -> Held | Refusal:
-        """As `Ledger.reserve`; an id that is open already is answered with its lease."""
+        """As `Ledger.reserve`."""
         now = self._now()
         self._return_overdue(now)
-        known = self._open.get(lease)
-        if known is not None:
-            return Held(lease=known, standings=looked(self._of(known.charges), known.charges, now))
-        if len(charges) > 1:
-            distinct(charges)
-        windows = [self._windows.get(key(c)) or self._made(c, now) for c in charges]
+        windows = [self._windows.get((c.pool, c.field)) or self._made(c, now) for c in charges]
         for window in windows:
             now = max(now, window.latest)
         at = now / TICKS
         wanted = Lease(id=lease, charges=charges, admitted_s=at, expires_s=at + ttl_s)
-        answer = hold(windows, wanted, hard=hard)
+        answer = hold(windows, wanted, now, hard=hard)
         if charges and isinstance(answer, Held):
             self._keep(wanted)
         return answer
@@ -61,9 +59,7 @@ class MemoryLedger:
         self._return_overdue(now)
         found, self._unreported = tuple(self._unreported), []
         self._returned = {lease.id: lease for lease in self._returned.values() if leaves(lease) > now}
-        for window in self._windows.values():
-            window.leave(max(now, window.latest))
-        self._windows = {pool: w for pool, w in self._windows.items() if not forgettable(w, now)}
+        self._windows = {pool: window for pool, window in self._windows.items() if forgotten(window) > now}
         return found
 
     async def standings(self, pools: tuple[Charge, ...] = ()) -> tuple[Standing, ...]:
@@ -76,10 +72,7 @@ class MemoryLedger:
 
     async def reset(self, pool: str) -> None:
         """As `Ledger.reset`."""
-        now = self._now()
-        for (name, _), window in self._windows.items():
-            if name == pool:
-                window.clear(max(now, window.latest))
+        self._clear(pool, self._now())
 
     async def ping(self) -> None:
         """It can always be asked."""
@@ -88,29 +81,41 @@ class MemoryLedger:
         """There is nothing to let go of."""
 
     def restore(self, lease: Lease) -> None:
-        """Hold again what a process before this one held; oldest leases first."""
-        windows = [self._windows.get(key(c)) or self._made(c, ticks(lease.admitted_s)) for c in lease.charges]
-        hold(windows, lease, hard=False)
+        """Hold again what a process before this one held; in the order it did."""
+        if not lease.charges:
+            return
+        admitted = ticks(lease.admitted_s)
+        windows = [self._windows.get((c.pool, c.field)) or self._made(c, admitted) for c in lease.charges]
+        hold(windows, lease, admitted, hard=False)
         self._keep(lease)
 
-    def restore_settled(self, lease: Lease, time_s: float, amounts: dict[Field, int] | None) -> None:
+    def restore_settled(self, lease: Lease, amounts: dict[Field, int] | None) -> None:
         """Settle again what was settled then; None: it was returned overdue, and may still be settled."""
-        late = lease.id in self._returned
-        (self._returned if late else self._open).pop(lease.id, None)
-        if amounts is None:
-            self._returned[lease.id] = lease
-        used: dict[Field, int] = amounts or {"tokens": 0, "requests": 0}
-        settle(self._of(lease.charges), lease, ticks(time_s), amounts=used, late=late)
+        late = self._returned.pop(lease.id, None) is not None
+        if late or self._open.pop(lease.id, None) is not None:
+            used: dict[Field, int] = {"tokens": 0, "requests": 0} if amounts is None else amounts
+            settle(self._of(lease.charges), lease, _THEN, amounts=used, late=late)
+            if amounts is None:
+                self._returned[lease.id] = lease
+
+    def restore_reset(self, pool: str) -> None:
+        """Empty a pool again."""
+        self._clear(pool, _THEN)
+
+    def _clear(self, pool: str, now: int) -> None:
+        for (name, _), window in self._windows.items():
+            if name == pool:
+                window.clear(max(now, window.latest))
 
     def _now(self) -> int:
         return ticks(self._began + self._clock.monotonic())
 
     def _of(self, charges: tuple[Charge, ...]) -> list[Window | None]:
-        return [self._windows.get(key(charge)) for charge in charges]
+        return [self._windows.get((charge.pool, charge.field)) for charge in charges]
 
     def _made(self, charge: Charge, now: int) -> Window:
-        made = self._windows[key(charge)] = Window(charge, now)
-        return made
+        window = self._windows[charge.pool, charge.field] = made(charge, now)
+        return window
 
     def _keep(self, lease: Lease) -> None:
         self._open[lease.id] = lease

@@ -15,52 +15,62 @@ IDLE = 3600 * TICKS
 """How long an empty window is remembered, in ticks: longer than any lease that could still name it."""
 
 
+def made(charge: Charge, now: int) -> Window:
+    """A window nobody has drawn on."""
+    return Window([shape(charge, now)], now)
+
+
 def key(charge: Charge) -> Pool:
     """What a window is known by."""
     return charge.pool, charge.field
 
 
-def hold(windows: Sequence[Window], lease: Lease, *, hard: bool) -> Held | Refusal:
-    """Hold every charge of `lease`, or refuse; `windows` are those of its charges, in order, none newer than it."""
-    now, charges = ticks(lease.admitted_s), lease.charges
+def hold(windows: Sequence[Window], lease: Lease, now: int, *, hard: bool) -> Held | Refusal:
+    """Hold every charge of `lease`, admitted `now`, or refuse; `windows` are those of its charges, none ahead of it."""
+    charges = lease.charges
+    over: list[tuple[Window, Charge]] = []
     for window, charge in zip(windows, charges, strict=True):
         window.meet(charge, now)
-    over = [(w, c) for w, c in zip(windows, charges, strict=True) if not w.fits(c.amount)]
+        if window.used + window.reserved + charge.amount > charge.limit:
+            over.append((window, charge))
     if over and hard:
         return _refused(over, windows, charges, now)
     stood = tuple([window.standing(charge.pool, charge.field) for window, charge in over])
-    standings, crossings = [], []
+    standings: list[Standing] = []
+    crossings: tuple[Crossing, ...] = ()
     for window, charge in zip(windows, charges, strict=True):
-        window.hold(charge.amount)
+        crossed = window.hold(charge.amount)
         standing = window.standing(charge.pool, charge.field)
         standings.append(standing)
-        if window.crosses():
-            crossings.append(Crossing(standing=standing, fraction=charge.soft))
-    return Held(lease=lease, standings=tuple(standings), crossings=tuple(crossings), over=stood)
+        if crossed:
+            crossings = (*crossings, Crossing(standing=standing, fraction=charge.soft))
+    return Held(lease=lease, standings=tuple(standings), crossings=crossings, over=stood)
 
 
 def settle(
-    windows: Sequence[Window | None], lease: Lease, now: int, *, amounts: dict[Field, int], late: bool
+    windows: Sequence[Window | None], lease: Lease, now: int, *, amounts: Mapping[Field, int], late: bool
 ) -> Settlement:
     """Turn what was reserved into `amounts`; after it was returned (`late`) add them. A window may be gone."""
-    admitted = ticks(lease.admitted_s)
-    standings, crossings, overrun = [], [], 0
+    admitted, overrun = ticks(lease.admitted_s), 0
+    standings: list[Standing] = []
+    crossings: tuple[Crossing, ...] = ()
     for window, charge in zip(windows, lease.charges, strict=True):
         used = amounts[charge.field]
-        overrun = max(overrun, used - charge.amount)
+        if used > charge.amount:
+            overrun = max(overrun, used - charge.amount)
         if window is None:
             standings.append(empty(charge))
             continue
-        window.leave(max(now, window.latest))
-        window.replace(admitted, 0 if late else charge.amount, used)
+        window.leave(max(window.latest, now))
+        crossed = window.replace(admitted, 0 if late else charge.amount, used)
         standing = window.standing(charge.pool, charge.field)
         standings.append(standing)
-        if window.crosses():
-            crossings.append(Crossing(standing=standing, fraction=charge.soft))
+        if crossed:
+            crossings = (*crossings, Crossing(standing=standing, fraction=charge.soft))
     return Settlement(
-        outcome="late" if late else "settled" if any(amounts.values()) else "released",
+        outcome="late" if late else "settled" if amounts["tokens"] or amounts["requests"] else "released",
         standings=tuple(standings),
-        crossings=tuple(crossings),
+        crossings=crossings,
         overrun=overrun,
     )
 
@@ -114,9 +124,10 @@ def leaves(lease: Lease) -> int:
     )
 
 
-def forgettable(window: Window, now: int) -> bool:
-    """Whether nothing can depend on a window any more."""
-    return not window.used and not window.reserved and window.latest + IDLE < now
+def forgotten(window: Window) -> int:
+    """From when nothing can depend on a window any more."""
+    _, delta, buckets = window.spans[-1]
+    return window.latest + (buckets + 1) * delta + IDLE
 
 
 def distinct(charges: tuple[Charge, ...]) -> None:

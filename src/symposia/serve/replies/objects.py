@@ -162,3 +162,15 @@ class ModelList(Reply, frozen=True, kw_only=True):
 
     object: Literal["list"] = "list"
     data: tuple[ModelObject, ...]
+
+
+class Health(Reply, frozen=True, kw_only=True):
+    """The server's loop answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(Reply, frozen=True, kw_only=True):
+    """What must hold before requests are welcome, by name."""
+
+    checks: dict[str, bool]

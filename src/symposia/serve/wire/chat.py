@@ -33,6 +33,11 @@ Metadata = Annotated[
 ]
 
 
+Shut = Annotated[bool, Meta(extra_json_schema={"enum": [False]})]
+Open = Annotated[bool, Meta(extra_json_schema={"enum": [True]})]
+"""Booleans of which one value only can be honoured; `read` refuses the other by name."""
+
+
 class Limits(Value, frozen=True, kw_only=True):
     """How much one request may ask for. The output numbers are tokens a choice."""
 
@@ -46,7 +51,7 @@ class StreamOptions(Asked, frozen=True, kw_only=True):
     """`include_usage`: one more chunk, with the usage. Obfuscation is not made."""
 
     include_usage: bool | None = None
-    include_obfuscation: bool | None = None
+    include_obfuscation: Shut | None = None
 
 
 class SteeringAsk(Asked, frozen=True, kw_only=True):
@@ -80,11 +85,11 @@ class ChatRequest(Asked, frozen=True, kw_only=True):
     reasoning_effort: Effort | None = None
     tools: tuple[Tool, ...] | None = None
     tool_choice: ToolChoice | None = None
-    parallel_tool_calls: bool | None = None
+    parallel_tool_calls: Open | None = None
     response_format: ResponseFormat | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    store: bool | None = None
+    store: Shut | None = None
     service_tier: Literal["auto", "default"] | None = None
     modalities: Annotated[tuple[Literal["text"], ...], Meta(min_length=1)] | None = None
     user: str | None = None

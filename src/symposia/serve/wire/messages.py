@@ -1,20 +1,22 @@
 """Messages as callers send them: one struct a role, `role` is the tag. Every text is a string or a list of text parts.
 
-Fields that must be null are part of the reply objects of SDKs, which callers send back whole.
+Fields that must be null are part of the reply objects of SDKs, which callers send back whole. A struct that stands
+alone has its `type` as a field: a tag may be left out there.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from .asked import Asked, Name, NonEmpty
 
 
-class TextPart(Asked, frozen=True, kw_only=True, tag_field="type", tag="text"):
+class TextPart(Asked, frozen=True, kw_only=True):
     """A piece of text."""
 
+    type: Literal["text"]
     text: str
 
 
@@ -49,10 +51,11 @@ class CalledFunction(Asked, frozen=True, kw_only=True):
     arguments: str
 
 
-class SentCall(Asked, frozen=True, kw_only=True, tag_field="type", tag="function"):
+class SentCall(Asked, frozen=True, kw_only=True):
     """A call the model made earlier."""
 
     id: NonEmpty
+    type: Literal["function"]
     function: CalledFunction
 
 

@@ -20,9 +20,10 @@ class FunctionTool(Asked, frozen=True, kw_only=True):
     strict: bool | None = None
 
 
-class Tool(Asked, frozen=True, kw_only=True, tag_field="type", tag="function"):
+class Tool(Asked, frozen=True, kw_only=True):
     """A tool: functions only."""
 
+    type: Literal["function"]
     function: FunctionTool
 
 
@@ -32,9 +33,10 @@ class NamedFunction(Asked, frozen=True, kw_only=True):
     name: FunctionName
 
 
-class NamedTool(Asked, frozen=True, kw_only=True, tag_field="type", tag="function"):
+class NamedTool(Asked, frozen=True, kw_only=True):
     """Demands a call of this function."""
 
+    type: Literal["function"]
     function: NamedFunction
 
 

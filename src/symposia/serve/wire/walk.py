@@ -35,23 +35,23 @@ class Misfit(NamedTuple):
 
 def walk(kind: inspect.Type, value: Any, path: Path) -> Iterator[Misfit]:
     """What does not fit, in the order of the document; lazily, as only the first is told."""
-    match kind:
+    match _bare(kind):
         case inspect.AnyType():
             yield from _finite(value, path)
-        case inspect.UnionType():
-            yield from _union(kind, value, path)
-        case inspect.StructType():
-            yield from _tagged([kind], value, path)
-        case inspect.DictType():
-            yield from _dict(kind, value, path)
-        case inspect.VarTupleType() | inspect.TupleType():
-            yield from _array(kind, value, path)
-        case inspect.LiteralType():
-            if not (isinstance(value, str) and value in kind.values):
-                expected = "one of " + ", ".join(map(repr, kind.values))
+        case inspect.UnionType() as union:
+            yield from _union(union, value, path)
+        case inspect.StructType() as struct:
+            yield from _tagged([struct], value, path)
+        case inspect.DictType() as mapping:
+            yield from _dict(mapping, value, path)
+        case (inspect.VarTupleType() | inspect.TupleType()) as array:
+            yield from _array(array, value, path)
+        case inspect.LiteralType() as words:
+            if not (isinstance(value, str) and value in words.values):
+                expected = "one of " + ", ".join(map(repr, words.values))
                 yield Misfit(path, "invalid_value", expected, shown(value), isinstance(value, str))
-        case _:
-            yield from _scalar(kind, value, path)
+        case scalar:
+            yield from _scalar(scalar, value, path)
 
 
 def shown(value: Any) -> str:
@@ -66,6 +66,11 @@ def shown(value: Any) -> str:
         case _:
             text = msgspec.json.encode(value).decode()
     return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…"
+
+
+def _bare(kind: inspect.Type) -> inspect.Type:
+    """The type without what is only said of it in a schema."""
+    return _bare(kind.type) if isinstance(kind, inspect.Metadata) else kind
 
 
 def _wrong(path: Path, expected: str, value: Any) -> Misfit:
@@ -134,8 +139,9 @@ def _array(kind: inspect.VarTupleType | inspect.TupleType, value: Any, path: Pat
 
 def _union(kind: inspect.UnionType, value: Any, path: Path) -> Iterator[Misfit]:
     """By what JSON tells apart: an object by its tag, anything else by its type."""
-    structs = [option for option in kind.types if isinstance(option, inspect.StructType)]
-    others = [option for option in kind.types if not isinstance(option, inspect.StructType)]
+    options = [_bare(option) for option in kind.types]
+    structs = [option for option in options if isinstance(option, inspect.StructType)]
+    others = [option for option in options if not isinstance(option, inspect.StructType)]
     if isinstance(value, dict) and structs:
         yield from _tagged(structs, value, path)
         return
@@ -187,7 +193,9 @@ def _struct(kind: inspect.StructType, value: Any, path: Path) -> Iterator[Misfit
         yield _wrong(path, "an object", value)
         return
     fields = {field.encode_name: field for field in kind.fields}
-    for key, item in value.items():
+    named = [name for name, field in fields.items() if _is_name(field.type) and name in value]
+    for key in (*named, *(key for key in value if key not in named)):  # what it is, then what it holds
+        item = value[key]
         if key in fields:
             yield from walk(fields[key].type, item, (*path, key))
         elif key != kind.tag_field:
@@ -196,6 +204,11 @@ def _struct(kind: inspect.StructType, value: Any, path: Path) -> Iterator[Misfit
         if field.required and name not in value:
             yield Misfit((*path, name), "invalid_value", "a value", "nothing")
     yield from _contradiction(kind, value, path)
+
+
+def _is_name(kind: inspect.Type) -> bool:
+    """Whether a field says what kind of object it is in."""
+    return isinstance(kind, inspect.LiteralType) and len(kind.values) == 1
 
 
 def _unknown(key: str, known: list[str], path: Path) -> Misfit:
