@@ -27,7 +27,7 @@ help:
 demo: $(STAMPS)/engine
 	$(BIN)/symposia demo
 
-test: $(STAMPS)/dev
+test: $(STAMPS)/dev $(STAMPS)/openai2
 	$(BIN)/python -m pytest -m "not gpu and not services and not network"
 
 check: $(STAMPS)/dev
@@ -83,6 +83,12 @@ $(STAMPS)/bench: pyproject.toml constraints.txt | $(BIN)/python
 $(STAMPS)/interlens: benchmarks/peers/interlens.txt | $(BIN)/python
 	$(BIN)/python -m venv $(VENV)/interlens
 	$(VENV)/interlens/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
+	@mkdir -p $(STAMPS) && touch $@
+
+# The older generation of the SDK, which our server must serve too, in an environment of its own.
+$(STAMPS)/openai2: tests/clients/openai2.txt | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/openai2
+	$(VENV)/openai2/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/openai_420: benchmarks/peers/openai_420.txt | $(BIN)/python

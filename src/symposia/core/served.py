@@ -70,7 +70,10 @@ class Charged(Value, frozen=True, kw_only=True):
 
 
 class BudgetDecision(Occurrence, frozen=True, kw_only=True, tag="budget_decision"):
-    """A request was held against its budgets. `policy`: the revision that decided; `retry_after_s` None: never fits."""
+    """A request was held against its budgets. `policy`: the revision that decided; `retry_after_s` None: never fits.
+
+    `lease`, since when and until when it holds, by the ledger's time: only of a request that was let through.
+    """
 
     decision: Literal["allowed", "blocked", "would_block"]
     request_id: str
@@ -78,6 +81,8 @@ class BudgetDecision(Occurrence, frozen=True, kw_only=True, tag="budget_decision
     profile: str
     key: str
     lease: str = ""
+    admitted_s: float = 0.0
+    expires_s: float = 0.0
     charges: tuple[Charged, ...] = ()
     retry_after_s: float | None = None
     policy: Count = 0

@@ -46,7 +46,7 @@ class Standing(Value, frozen=True, kw_only=True):
 
 
 class Crossing(Value, frozen=True, kw_only=True):
-    """A pool that reached its soft line just now."""
+    """A pool that reached its soft line just now. `fraction` is the line, of the limit."""
 
     standing: Standing
     fraction: float
@@ -62,7 +62,7 @@ class Lease(Value, frozen=True, kw_only=True):
 
 
 class Held(Value, frozen=True, kw_only=True):
-    """All charges fit, or hard limits are off. `over` are the standings, if any, that would have refused it."""
+    """All charges fit, or hard limits are off. `over`: how those that did not fit stood before it."""
 
     lease: Lease
     standings: tuple[Standing, ...]
@@ -84,6 +84,7 @@ class Settlement(Value, frozen=True, kw_only=True):
 
     outcome: Literal["settled", "released", "late"]
     standings: tuple[Standing, ...] = ()
+    crossings: tuple[Crossing, ...] = ()
     overrun: Count = 0
     again: bool = False
 
@@ -98,15 +99,24 @@ class Ledger(Protocol):
     async def reserve(
         self, lease: str, charges: tuple[Charge, ...], *, ttl_s: float, hard: bool = True
     ) -> Held | Refusal:
-        """All charges or none; `hard=False` takes them, fit or not. `lease` is the caller's new unique id."""
+        """All charges or none; `hard=False` takes them, fit or not. `lease` is the caller's new unique id.
+
+        No two charges may be of the same pool and field. Without charges nothing is kept.
+        """
         ...
 
     async def settle(self, lease: Lease, *, tokens: int, requests: int) -> Settlement:
-        """Reserved becomes used, in the bucket of its admission. Twice is once. After expiry it charges too: `late`."""
+        """Reserved becomes used, in the bucket of its admission. Twice is once. After expiry it charges too: `late`.
+
+        A bucket that has left its window meanwhile is charged no more.
+        """
         ...
 
     async def expire(self) -> tuple[Lease, ...]:
-        """Return what overdue leases hold; each is reported once over all replicas."""
+        """The leases whose time ran out; each is reported once over all replicas. What they held is returned already.
+
+        Also forgets pools long empty: call it every second or so.
+        """
         ...
 
     async def standings(self, pools: tuple[Charge, ...] = ()) -> tuple[Standing, ...]:

@@ -1,0 +1,151 @@
+"""What happens to windows when a request is held, settled or overdue. Pure: windows in, the same windows changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from symposia.core.errors import InvalidInput
+from symposia.core.served import Field
+
+from . import Charge, Crossing, Held, Lease, Refusal, Settlement, Standing
+from .window import TICKS, Window, shape, ticks
+
+Pool = tuple[str, Field]
+IDLE = 3600 * TICKS
+"""How long an empty window is remembered, in ticks: longer than any lease that could still name it."""
+
+
+def made(charge: Charge, now: int) -> Window:
+    """A window nobody has drawn on."""
+    return Window([shape(charge, now)], now)
+
+
+def key(charge: Charge) -> Pool:
+    """What a window is known by."""
+    return charge.pool, charge.field
+
+
+def hold(windows: Sequence[Window], lease: Lease, now: int, *, hard: bool) -> Held | Refusal:
+    """Hold every charge of `lease`, admitted `now`, or refuse; `windows` are those of its charges, none ahead of it."""
+    charges = lease.charges
+    over: list[tuple[Window, Charge]] = []
+    for window, charge in zip(windows, charges, strict=True):
+        window.meet(charge, now)
+        if window.used + window.reserved + charge.amount > charge.limit:
+            over.append((window, charge))
+    if over and hard:
+        return _refused(over, windows, charges, now)
+    stood = tuple([window.standing(charge.pool, charge.field) for window, charge in over])
+    standings: list[Standing] = []
+    crossings: tuple[Crossing, ...] = ()
+    for window, charge in zip(windows, charges, strict=True):
+        crossed = window.hold(charge.amount)
+        standing = window.standing(charge.pool, charge.field)
+        standings.append(standing)
+        if crossed:
+            crossings = (*crossings, Crossing(standing=standing, fraction=charge.soft))
+    return Held(lease=lease, standings=tuple(standings), crossings=crossings, over=stood)
+
+
+def settle(
+    windows: Sequence[Window | None], lease: Lease, now: int, *, amounts: Mapping[Field, int], late: bool
+) -> Settlement:
+    """Turn what was reserved into `amounts`; after it was returned (`late`) add them. A window may be gone."""
+    admitted, overrun = ticks(lease.admitted_s), 0
+    standings: list[Standing] = []
+    crossings: tuple[Crossing, ...] = ()
+    for window, charge in zip(windows, lease.charges, strict=True):
+        used = amounts[charge.field]
+        if used > charge.amount:
+            overrun = max(overrun, used - charge.amount)
+        if window is None:
+            standings.append(empty(charge))
+            continue
+        window.leave(max(window.latest, now))
+        crossed = window.replace(admitted, 0 if late else charge.amount, used)
+        standing = window.standing(charge.pool, charge.field)
+        standings.append(standing)
+        if crossed:
+            crossings = (*crossings, Crossing(standing=standing, fraction=charge.soft))
+    return Settlement(
+        outcome="late" if late else "settled" if amounts["tokens"] or amounts["requests"] else "released",
+        standings=tuple(standings),
+        crossings=crossings,
+        overrun=overrun,
+    )
+
+
+def again(windows: Sequence[Window | None], lease: Lease, now: int) -> Settlement:
+    """The answer to a second settlement: how things stand."""
+    return Settlement(outcome="settled", standings=looked(windows, lease.charges, now), again=True)
+
+
+def give_back(windows: Sequence[Window | None], lease: Lease, now: int) -> None:
+    """Return what an overdue lease reserved."""
+    settle(windows, lease, now, amounts={"tokens": 0, "requests": 0}, late=False)
+
+
+def looked(windows: Sequence[Window | None], charges: Sequence[Charge], now: int) -> tuple[Standing, ...]:
+    """How the pools of some charges stand under the limits the charges bring."""
+    found = []
+    for window, charge in zip(windows, charges, strict=True):
+        if window is None:
+            found.append(empty(charge))
+            continue
+        window.leave(max(now, window.latest))
+        standing = window.standing(charge.pool, charge.field)
+        found.append(standing)
+    return tuple(found)
+
+
+def alive(windows: Mapping[Pool, Window], now: int) -> tuple[Standing, ...]:
+    """How all pools stand that hold anything, sorted."""
+    found = []
+    for (pool, field), window in sorted(windows.items()):
+        window.leave(max(now, window.latest))
+        if window.used or window.reserved:
+            found.append(window.standing(pool, field))
+    return tuple(found)
+
+
+def empty(charge: Charge) -> Standing:
+    """How a pool stands that nobody has drawn on."""
+    return Standing(
+        pool=charge.pool, field=charge.field, used=0, reserved=0, limit=charge.limit, kind=charge.kind
+    )
+
+
+def leaves(lease: Lease) -> int:
+    """When none of a lease's charges counts any more, by the shapes it was admitted under."""
+    admitted = ticks(lease.admitted_s)
+    return max(
+        (admitted // span.delta + span.buckets + 1) * span.delta
+        for span in (shape(charge, admitted) for charge in lease.charges)
+    )
+
+
+def forgotten(window: Window) -> int:
+    """From when nothing can depend on a window any more."""
+    _, delta, buckets = window.spans[-1]
+    return window.latest + (buckets + 1) * delta + IDLE
+
+
+def distinct(charges: tuple[Charge, ...]) -> None:
+    """`InvalidInput` if a pool is charged twice."""
+    if len({key(charge) for charge in charges}) < len(charges):
+        named = ", ".join(f"{charge.pool} {charge.field}" for charge in charges)
+        raise InvalidInput(f"expected each pool and field once in a reservation; got {named}")
+
+
+def _refused(
+    over: Sequence[tuple[Window, Charge]], windows: Sequence[Window], charges: tuple[Charge, ...], now: int
+) -> Refusal:
+    """The charge that fits last says when; one that never fits says so."""
+    waits = [(window.fits_at(charge.amount), window, charge) for window, charge in over]
+    at, window, charge = max(waits, key=lambda wait: (wait[0] is None, wait[0] or 0))
+    return Refusal(
+        charge=charge,
+        standing=window.standing(charge.pool, charge.field),
+        retry_after_s=None if at is None else (at - now) / TICKS,
+        standings=tuple([w.standing(c.pool, c.field) for w, c in zip(windows, charges, strict=True)]),
+    )
