@@ -20,7 +20,7 @@ from .pipeline import Exchange, guarded
 from .server import Kit, Server
 from .settings import Settings
 
-Answering = Callable[[Server, Call], Awaitable[tuple[int, bytes]]]
+Answering = Callable[[Server, Call], Awaitable[health.Answer]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CHAT = "/v1/chat/completions"
@@ -31,6 +31,7 @@ _READY: Mapping[str, Answering] = {"GET": health.ready, "HEAD": health.ready}
 ROUTES: Mapping[str, Mapping[str, Answering]] = {
     "/healthz": _HEALTH,
     "/readyz": _READY,
+    "/metrics": {"GET": health.measured},
     "/v1/models": {"GET": health.listed},
 }
 _ONE_MODEL: Mapping[str, Answering] = {"GET": health.one}
@@ -83,7 +84,7 @@ class App:
                 return
 
 
-async def _routed(server: Server, call: Call) -> tuple[int, bytes]:
+async def _routed(server: Server, call: Call) -> health.Answer:
     """The answer of any path but chat."""
     path = call.path
     methods = ROUTES.get(path)

@@ -45,6 +45,7 @@ from .wire import Aim, ChatRequest, read, to_requests
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from .health import Answer
     from .server import Server
 
 _JSON: Headers = [(b"content-type", b"application/json")]
@@ -361,7 +362,7 @@ def _degenerate(cause: str) -> Fault:
 
 
 async def guarded(
-    server: Server, call: Call, answering: Callable[[Server, Call], Awaitable[tuple[int, bytes] | None]]
+    server: Server, call: Call, answering: Callable[[Server, Call], Awaitable[Answer | None]]
 ) -> None:
     """Answer a request that is no turn; `answering` gives None if it did. What fails is told as every failure is."""
     try:
@@ -369,8 +370,8 @@ async def guarded(
         answer = await answering(server, call)
         if answer is None:
             return
-        status, raw = answer
-        headers = list(_JSON)
+        status, raw, media = answer
+        headers: Headers = [(b"content-type", media.encode())]
     except Gone:
         return
     except Exception as error:  # noqa: BLE001  the boundary: one request fails, not the server

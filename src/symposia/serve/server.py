@@ -22,6 +22,7 @@ from .faults import Fault
 from .follow import Follower, taken
 from .journal import Journal, Listener
 from .ledger import Ledger, LedgerUnreachable
+from .metrics import Metrics
 from .models import ServedModel, served_models
 from .settings import Settings, is_loopback
 from .snapshot import Snapshot
@@ -49,12 +50,15 @@ class Kit:
         clock: Clock,
         random: Callable[[int], bytes],
         redactor: Redactor | None = None,
+        metrics: Metrics | None = None,
         listeners: tuple[Listener, ...] = (),
         reporters: tuple[Reporter, ...] = (),
     ) -> None:
         self.backends, self.storage, self.ledger, self.clock = backends, storage, ledger, clock
         self.random, self.redactor = random, redactor or Redactor({})
-        self.listeners, self.reporters = listeners, reporters
+        self.metrics = metrics or Metrics(__version__, self.redactor)
+        self.listeners: tuple[Listener, ...] = (self.metrics, *listeners)
+        self.reporters = reporters
 
 
 class Server:
@@ -65,9 +69,10 @@ class Server:
         self.storage, self.ledger = kit.storage, kit.ledger
         self._random, self._reporters = kit.random, kit.reporters
         self.models: dict[str, ServedModel] = served_models(settings, kit.backends)
-        keys_file = None if settings.keys_file is None else Path(settings.keys_file)
-        self.view: Snapshot = taken(kit.storage, keys_file)
-        self.follower = Follower(kit.storage, kit.clock, self.see, keys_file)
+        self.metrics = kit.metrics
+        self._keys_file = None if settings.keys_file is None else Path(settings.keys_file)
+        self.view: Snapshot = taken(kit.storage, self._keys_file)
+        self.follower = Follower(kit.storage, kit.clock, self.see, self._keys_file)
         self.journal = Journal(kit.storage.events, kit.clock, listeners=kit.listeners)
         self.emit = self.journal.emit
         self.watch = Watch(kit.clock)
@@ -110,10 +115,14 @@ class Server:
         await asyncio.to_thread(self.journal.close)
         await self.ledger.aclose()
 
+    def reread(self) -> None:
+        """Read how things stand, before anything is served."""
+        self.view = taken(self.storage, self._keys_file)
+
     def see(self, view: Snapshot) -> None:
         """From the next request on, this is how things stand."""
         before, self.view = self.view, view
-        if view.killed and not before.killed and view.kill is not None and view.kill.cut:
+        if view.kill is not None and view.kill.on and view.kill.cut and view.kill != before.kill:
             self.cut(
                 Fault("steering_disabled", "steering was switched off; the reply ends here"), steered=True
             )

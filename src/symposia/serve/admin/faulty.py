@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from symposia.core.store import StoreUnreachable
+from symposia.core.errors import StoreUnreachable
 from symposia.serve.budget import AmbiguousBudget
 from symposia.serve.faults import Fault
 from symposia.store.keys import UnknownKey
