@@ -204,15 +204,15 @@ def _cut(text: str, request: Request) -> tuple[str, FinishReason]:
     ends += [(at, at + len(s)) for s in request.stop_after if (at := text.find(s)) >= 0]
     if ends:
         text, finish = text[: min(ends)[1]], "stop_string"
-    words = text.split()
-    if len(words) > request.sampling.max_tokens:
-        text, finish = " ".join(words[: request.sampling.max_tokens]), "length"
+    most = request.sampling.max_tokens
+    if _words(text) > most:
+        text, finish = " ".join(text.split()[:most]), "length"
     return text, finish
 
 
 def _usage(request: Request, text: str) -> Usage:
-    asked = sum(_words(s.text) for line in request.lines for s in line.segments)
-    return Usage(input_tokens=asked, output_tokens=len(text.split()))
+    asked = sum([_words(s.text) for line in request.lines for s in line.segments])
+    return Usage(input_tokens=asked, output_tokens=_words(text))
 
 
 @lru_cache(maxsize=4096)

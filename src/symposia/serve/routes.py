@@ -79,7 +79,7 @@ OPERATION: tuple[Route, ...] = (
         "GET",
         "/metrics",
         "Metrics in the text format of Prometheus.",
-        ("metrics", "admin-read", "admin"),
+        ("metrics", "admin-read"),
         media="text/plain",
     ),
     Route("GET", "/openapi.json", "This document.", media="application/json"),

@@ -62,7 +62,7 @@ def _verify(asked: AuditOptions, world: World) -> int:
         for flaw in seen.flaws:
             world.out.line(f"{flaw.table} {flaw.row}: {flaw.why}", "bold red")
         counted = f"{seen.audit} acts, {seen.profiles} profiles, {seen.aliases} moves, {seen.keys} keys"
-        world.out.line(f"{counted}: {f'{len(seen.flaws)} flaws' if seen.flaws else 'as they were written'}")
+        world.out.line(f"{counted}: {f'flaws: {len(seen.flaws)}' if seen.flaws else 'as they were written'}")
         world.out.line(f"last hash {seen.head or '-'}", "dim")
     return FINDINGS if seen.flaws else DONE
 

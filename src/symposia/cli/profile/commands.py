@@ -17,6 +17,8 @@ from .selectors import Selector, digest_of, model_of
 if TYPE_CHECKING:
     from symposia.store.profiles import Alias, Stored
 
+_WIDTH = len("sampling.repetition_penalty")
+
 
 @dataclass(frozen=True)
 class ListOptions:
@@ -122,12 +124,12 @@ def _show(asked: ShowOptions, world: World) -> int:
     world.out.line(one.digest, "bold")
     names = ", ".join(_names(one, aliases)) or "-"
     gone = f", archived {moment(one.archived)}" if one.archived is not None else ""
-    world.out.line(f"  {'names':<24} {names}")
-    world.out.line(f"  {'made':<24} {moment(one.created)} by {one.actor}{gone}")
+    world.out.line(f"  {'names':<{_WIDTH}} {names}")
+    world.out.line(f"  {'made':<{_WIDTH}} {moment(one.created)} by {one.actor}{gone}")
     if one.note:
-        world.out.line(f"  {'note':<24} {one.note}")
+        world.out.line(f"  {'note':<{_WIDTH}} {one.note}")
     for path, value in sorted(_leaves(_plain(one))):
-        world.out.line(f"  {path:<24} {value}")
+        world.out.line(f"  {path:<{_WIDTH}} {value}")
     return DONE
 
 
@@ -145,7 +147,7 @@ def _diff(asked: DiffOptions, world: World) -> int:
     for path in changed:
         for mark, side, style in (("-", a, "red"), ("+", b, "green")):
             if path in side:
-                world.out.line(f"{mark} {path:<24} {side[path]}", style)
+                world.out.line(f"{mark} {path:<{_WIDTH}} {side[path]}", style)
     return DONE
 
 

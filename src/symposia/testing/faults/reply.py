@@ -81,6 +81,11 @@ class Received:
         return self.headers.get("x-api-key") or self.headers.get("authorization", "").removeprefix("Bearer ")
 
     @property
+    def model(self) -> str:
+        """The model it asks for."""
+        return str(self.body.get("model", ""))
+
+    @property
     def prompt_tokens(self) -> int:
         """Words of what was asked: the fake's tokens."""
         asked = [self.body.get("messages", ()), self.body.get("system", ""), self.body.get("tools", ())]
