@@ -51,7 +51,7 @@ def decode(raw: bytes | str, kind: type[T], what: str = "") -> T:
     form: Any = kind  # type[T] is hashable, which its stub does not say
     try:
         result: T = decoder(form).decode(raw)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError) as error:
         named = what or str(form).rpartition(".")[2].rstrip("'>")
         raise InvalidInput(f"{named}: {error}") from error
     return result

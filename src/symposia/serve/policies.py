@@ -23,9 +23,15 @@ def in_force(storage: Storage) -> tuple[CostPolicy, int]:
 
 
 def put_in_force(
-    storage: Storage, after: CostPolicy, *, expect: int, actor: str, reason: str, now: float
+    storage: Storage,
+    after: CostPolicy,
+    *,
+    expect: int | None = None,
+    actor: str,
+    reason: str,
+    now: float,
 ) -> int:
-    """Replace the policy of revision `expect`; the new revision. `Conflict` if another is in force."""
+    """Replace the policy, of revision `expect` if one is named; the new revision. `Conflict` if another is in force."""
     before, _ = in_force(storage)
     event = BudgetConfigUpdated(before=form(before), after=form(after), actor=actor, reason=reason)
     act = Act(
