@@ -17,6 +17,7 @@ from .call import Call, Receive, Scope, Send
 from .faults import Fault
 from .ledger import Ledger
 from .pipeline import Exchange, guarded
+from .routes import ELSEWHERE
 from .server import Kit, Server
 from .settings import Settings
 
@@ -25,13 +26,13 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CHAT = "/v1/chat/completions"
 _MODEL = "/v1/models/"
-_RAW = frozenset({"/v1/completions", "/v1/responses", "/v1/embeddings"})
 _HEALTH: Mapping[str, Answering] = {"GET": health.alive, "HEAD": health.alive}
 _READY: Mapping[str, Answering] = {"GET": health.ready, "HEAD": health.ready}
 ROUTES: Mapping[str, Mapping[str, Answering]] = {
     "/healthz": _HEALTH,
     "/readyz": _READY,
     "/metrics": {"GET": health.measured},
+    "/openapi.json": {"GET": health.documented},
     "/v1/models": {"GET": health.listed},
 }
 _ONE_MODEL: Mapping[str, Answering] = {"GET": health.one}
@@ -106,7 +107,7 @@ async def _routed(server: Server, call: Call) -> health.Answer:
 
 
 def _nothing_at(path: str) -> Fault:
-    if path in _RAW:
+    if path in ELSEWHERE:
         return Fault(
             "unsupported_endpoint", f"{path}: a raw prompt is not a turn; use {CHAT}, which takes messages"
         )

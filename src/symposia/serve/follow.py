@@ -51,7 +51,6 @@ class Follower:
         self._storage, self._clock, self._see, self._keys_file = storage, clock, see, keys_file
         self._stamp = self._file_stamp()
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._taken = self._shown = 0
         self._failing_since: float | None = None
@@ -66,18 +65,15 @@ class Follower:
     def start(self) -> None:
         """Follow from now on."""
         loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._run, args=(loop,), name="symposia-follower", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, args=(loop,), name="symposia-follower", daemon=True).start()
 
     async def refresh(self) -> None:
         """Read again now; what was changed before the call is seen after it."""
         self._show(*await asyncio.to_thread(self._take))
 
     def stop(self) -> None:
-        """Follow no more."""
+        """Follow no more. The thread ends within `POLL_S`, or with the storage."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join(2 * POLL_S)
 
     def _take(self) -> tuple[int, Snapshot]:
         """A snapshot and its number: later ones were read later."""

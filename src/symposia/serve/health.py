@@ -45,6 +45,12 @@ async def ready(server: Server, call: Call) -> Answer:
     return Answer(200 if well else 503, _json({"checks": checks}))
 
 
+async def documented(server: Server, call: Call) -> Answer:
+    """What there is to ask, for programs."""
+    del call
+    return Answer(200, server.document)
+
+
 async def measured(server: Server, call: Call) -> Answer:
     """Metrics, as Prometheus reads them."""
     demand(server.admit(call), "metrics", "admin-read")
@@ -56,6 +62,7 @@ async def measured(server: Server, call: Call) -> Answer:
         in_flight=server.in_flight,
         event_queue=server.journal.waiting,
         killed=server.view.killed,
+        untraced=0 if server.traces is None else server.traces.untraced,
         standings=standings,
     )
     return Answer(200, server.metrics.text(readings), CONTENT_TYPE)

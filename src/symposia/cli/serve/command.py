@@ -49,7 +49,7 @@ def _check(told: Configured, world: World, *, as_json: bool) -> int:
 
     from .assembled import assembled
 
-    with assembled(told, world) as ready:
+    with assembled(told, world, listens=False) as ready:
         if as_json:
             report = {"ok": not ready.refusals, "refusals": list(ready.refusals), "settings": told.settings}
             world.out.piece(world.redactor.text(canonical(report).decode()) + "\n")

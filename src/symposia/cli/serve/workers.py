@@ -22,7 +22,7 @@ _FAILED, _REFUSED = 3, 2
 
 def run_workers(told: Configured, world: World) -> int:
     """Start them, pass signals on, wait for all. Exit 0 if all ended well; one that fails ends the others."""
-    with assembled(told, world) as ready:  # what keeps one from starting keeps all: it is said once
+    with assembled(told, world, listens=False) as ready:  # what keeps one from starting keeps all
         for refusal in ready.refusals:
             world.err.always(f"error: {world.redactor.text(refusal)}", "bold red")
         if ready.refusals:
@@ -31,7 +31,10 @@ def run_workers(told: Configured, world: World) -> int:
     settings = told.settings
     workers: list[BaseProcess] = []
     for place in range(settings.workers):
-        own = told._replace(settings=replace(settings, port=settings.port + place, workers=1), policy=None)
+        own = Configured(
+            settings=replace(settings, port=settings.port + place, workers=1),
+            policy=told.policy if place == 0 else None,
+        )
         worker = context.Process(target=_work, args=(own,), name=f"symposia-serve-{own.settings.port}")
         worker.start()
         workers.append(worker)

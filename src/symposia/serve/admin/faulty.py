@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from symposia.core.errors import StoreUnreachable
 from symposia.core.store import Conflict
 from symposia.serve.budget import AmbiguousBudget
 from symposia.serve.faults import Fault
@@ -33,7 +32,3 @@ def told() -> Iterator[None]:
         raise Fault("server_is_overloaded", "it changes faster than it can be read; ask again") from error
     except AmbiguousBudget as error:
         raise Fault("ambiguous_budget", str(error), param="overrides") from error
-    except StoreUnreachable as error:
-        raise Fault(
-            "server_is_overloaded", "the store cannot be reached now; nothing was changed; ask again"
-        ) from error
