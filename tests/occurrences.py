@@ -8,8 +8,10 @@ from operator import or_
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+from hypothesis import reject
 from hypothesis import strategies as st
 
+from symposia.core.errors import InvalidInput
 from symposia.core.served import RequestServed, ServerEvent
 
 WORDS = st.text(max_size=12)
@@ -41,9 +43,17 @@ def any_of(kind: Any, words: st.SearchStrategy[str] = WORDS) -> st.SearchStrateg
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         hints = get_type_hints(kind, include_extras=True)
         fields = {name: any_of(hints[name], words) for name in kind.__struct_fields__}
-        return st.builds(kind, **fields)
+        return st.fixed_dictionaries(fields).map(lambda given: _made(kind, given))
     plain = {str: words, int: COUNTS, float: SECONDS, bool: st.booleans(), type(None): st.none(), Any: words}
     return plain[kind]
+
+
+def _made(kind: Any, given: dict[str, Any]) -> Any:
+    """The value, if such a one may be."""
+    try:
+        return kind(**given)
+    except InvalidInput:
+        reject()
 
 
 def served(**fields: Any) -> RequestServed:

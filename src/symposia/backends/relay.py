@@ -205,7 +205,8 @@ class _Exchange:
         """The deltas these bytes complete."""
         reply = self._reply
         if not self._streamed:
-            yield from reply.feed("", piece)
+            deltas = reply.feed("", piece)
+            yield from deltas if reply.finished else ()  # of a whole reply without a finish, nothing
             return
         for name, data in self._reader.feed(piece):
             yield from reply.feed(name, data)

@@ -21,6 +21,8 @@ from .lens import check as check_lens
 from .models import ListOptions, ModelOptions, check, list_models, show
 from .run import RunOptions, run
 from .schema import SchemaOptions, schema
+from .serve.command import serve
+from .serve.options import ServeOptions
 from .vector.calibrate import CalibrateOptions, calibrate
 from .vector.convert import ConvertOptions, convert
 from .vector.evaluate import EvaluateOptions, evaluate
@@ -88,6 +90,7 @@ flags.add(vector, "convert", ConvertOptions, convert)
 flags.add(vector, "calibrate", CalibrateOptions, calibrate)
 flags.add(vector, "evaluate", EvaluateOptions, evaluate)
 app.add_typer(vector, name="vector")
+flags.add(app, "serve", ServeOptions, serve)
 profile.register(app)
 keys.register(app)
 flags.add(app, "schema", SchemaOptions, schema)

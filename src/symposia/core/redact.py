@@ -113,7 +113,8 @@ class Redactor:
         Strings are searched as they are: in JSON a line break is a letter, which hides the key that follows it.
         """
         text = raw.decode()
-        if "\\" not in text and next(self._matches(text), None) is None:
+        value = msgspec.json.decode(raw) if "\\" in text else None
+        if next(self._matches(text if value is None else "\n".join(_strings(value))), None) is None:
             return raw
         value = msgspec.json.decode(raw)
         redacted = self.value(value)
@@ -185,6 +186,19 @@ class RedactingStream:
         """The rest, redacted; the stream is empty after it."""
         out, self._held = self._held + self._decoder.decode(b"", final=True), ""
         return self._redactor.text(out)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every string of a JSON value, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from value
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
 
 
 def _shaped(text: str) -> Iterator[Span]:

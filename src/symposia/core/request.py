@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from functools import cached_property
 from typing import Annotated, Any, Literal, Protocol
 
-import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from .capture import ActivationRef, Capture, Readout
 from .errors import Cause, InvalidInput
@@ -117,7 +117,7 @@ class Request(Value, frozen=True, kw_only=True, dict=True, gc=True):
     @cached_property
     def digest(self) -> str:
         """Names the ask; `about` is outside. Made once: whoever makes, keeps or answers a request asks for it."""
-        return digest(self if self.about == _NO_ABOUT else _without_about(self))
+        return digest(self if self.about == _NO_ABOUT else replace(self, about=_NO_ABOUT))
 
     @property
     def told(self) -> tuple[ToolSpec, ...]:
@@ -279,7 +279,3 @@ class Backend(Protocol):
 
 
 _NO_ABOUT = About()
-
-
-def _without_about(request: Request) -> Request:
-    return msgspec.structs.replace(request, about=_NO_ABOUT)

@@ -11,24 +11,28 @@ from symposia.core.request import Backend
 from symposia.store import Storage
 
 from . import health
+from .admin.edge import Admin
+from .admin.table import PREFIX
 from .call import Call, Receive, Scope, Send
 from .faults import Fault
 from .ledger import Ledger
 from .pipeline import Exchange, guarded
+from .routes import ELSEWHERE
 from .server import Kit, Server
 from .settings import Settings
 
-Answering = Callable[[Server, Call], Awaitable[tuple[int, bytes]]]
+Answering = Callable[[Server, Call], Awaitable[health.Answer]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CHAT = "/v1/chat/completions"
 _MODEL = "/v1/models/"
-_RAW = frozenset({"/v1/completions", "/v1/responses", "/v1/embeddings"})
 _HEALTH: Mapping[str, Answering] = {"GET": health.alive, "HEAD": health.alive}
 _READY: Mapping[str, Answering] = {"GET": health.ready, "HEAD": health.ready}
 ROUTES: Mapping[str, Mapping[str, Answering]] = {
     "/healthz": _HEALTH,
     "/readyz": _READY,
+    "/metrics": {"GET": health.measured},
+    "/openapi.json": {"GET": health.documented},
     "/v1/models": {"GET": health.listed},
 }
 _ONE_MODEL: Mapping[str, Answering] = {"GET": health.one}
@@ -47,7 +51,7 @@ class App:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.mounted: dict[str, ASGIApp] = {}
+        self.mounted: dict[str, ASGIApp] = {PREFIX: Admin(server)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; or live through the server's life."""
@@ -81,7 +85,7 @@ class App:
                 return
 
 
-async def _routed(server: Server, call: Call) -> tuple[int, bytes]:
+async def _routed(server: Server, call: Call) -> health.Answer:
     """The answer of any path but chat."""
     path = call.path
     methods = ROUTES.get(path)
@@ -103,7 +107,7 @@ async def _routed(server: Server, call: Call) -> tuple[int, bytes]:
 
 
 def _nothing_at(path: str) -> Fault:
-    if path in _RAW:
+    if path in ELSEWHERE:
         return Fault(
             "unsupported_endpoint", f"{path}: a raw prompt is not a turn; use {CHAT}, which takes messages"
         )

@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Literal
 
 from symposia.store.keys import IMPLIED, SCOPES, Key, fingerprint, key_id
 
@@ -26,6 +27,12 @@ class Caller:
     sha256: str = _NOBODY
     expires: float | None = None
     revoked: float | None = None
+
+    def ended(self, now: float) -> Literal["revoked", "expired"] | None:
+        """Why it opens nothing any more; None: it does."""
+        if self.revoked is not None and self.revoked <= now:
+            return "revoked"
+        return "expired" if self.expires is not None and self.expires <= now else None
 
     def may_ask(self, model: str) -> bool:
         """Whether a model is this caller's to use."""
@@ -76,10 +83,8 @@ def authenticate(header: bytes | None, callers: Mapping[str, Caller], now: float
     caller = callers.get(id_ or "")
     same = hmac.compare_digest(fingerprint(secret), _NOBODY if caller is None else caller.sha256)
     if caller is not None and same:
-        if caller.revoked is not None and caller.revoked <= now:
-            raise Refused("revoked", caller.id)
-        if caller.expires is not None and caller.expires <= now:
-            raise Refused("expired", caller.id)
+        if (why := caller.ended(now)) is not None:
+            raise Refused(why, caller.id)
         return caller
     if not text:
         raise Refused("missing")

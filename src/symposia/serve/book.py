@@ -14,6 +14,7 @@ from .address import Addressed
 from .faults import Fault
 from .replies import ChoiceObject, Decided, applied_of
 from .said import total
+from .traceparent import Context
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class Book:
     receipts: tuple[Receipt, ...] = ()
     applied: Applied | None = None
     degenerate: str | None = None
-    trace_id: str = ""
+    where: Context | None = None
 
     def decided(self, seed: int | None = None) -> Decided:
         """What is known before the first token."""
@@ -101,5 +102,5 @@ class Book:
             applied=self.applied,
             receipts=self.receipts,
             degenerate=self.degenerate,
-            trace_id=self.trace_id,
+            trace_id="" if self.where is None else self.where.trace_id,
         )

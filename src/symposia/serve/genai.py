@@ -104,6 +104,11 @@ def span(
     )
 
 
+def nanoseconds(time: float) -> int:
+    """Seconds as OTLP counts them, to the microsecond: a float of today's time knows no more."""
+    return round(time * 1_000_000) * 1_000
+
+
 def _asked(event: RequestServed, beyond: Beyond) -> dict[str, Any]:
     return {
         OPERATION: CHAT,

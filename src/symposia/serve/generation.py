@@ -7,7 +7,7 @@ Closing cancels what still runs, and with it the sequence or the upstream connec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from symposia.core.errors import BackendError
 from symposia.core.request import Backend, Completion, Delta, Item, Request, Retrying
@@ -23,10 +23,18 @@ Piece = tuple[int, Delta]
 class Generation:
     """The generations of one request, choice i from `requests[i]`. `begin`, then `wait` and `take`, then `aclose`.
 
-    Without `pieces`, deltas are only counted, and nobody is woken by any but the first.
+    Without `pieces`, deltas are only counted, and nobody is woken by any but the first. With a `clock`, `heard` are
+    the deltas of each choice with the time they came, and `ended` the time of its completion.
     """
 
-    def __init__(self, backend: Backend, requests: tuple[Request, ...], *, pieces: bool) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        requests: tuple[Request, ...],
+        *,
+        pieces: bool,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self._backend, self._requests, self._keeps = backend, requests, pieces
         self._tasks: list[asyncio.Task[None]] = []
         self._pieces: list[Piece] = []
@@ -37,6 +45,9 @@ class Generation:
         self.completions: dict[int, Completion] = {}
         self.error: BaseException | None = None
         self.items = 0
+        self._clock = clock
+        self.heard: list[list[tuple[float, Delta]]] = [] if clock is None else [[] for _ in requests]
+        self.ended: dict[int, float] = {}
 
     def begin(self) -> None:
         """Ask the backend for every choice."""
@@ -115,6 +126,8 @@ class Generation:
         if index in self.completions:
             raise BackendError("the stream went on after its completion", cause="bad_response")
         self.items += 1
+        if self._clock is not None:
+            self._note(index, item, self._clock())
         if isinstance(item, Completion):
             self.completions[index] = item
         else:
@@ -125,6 +138,12 @@ class Generation:
             elif self.items > 1:
                 return
         self.wake()
+
+    def _note(self, index: int, item: Delta | Completion, now: float) -> None:
+        if isinstance(item, Completion):
+            self.ended[index] = now
+        else:
+            self.heard[index].append((now, item))
 
     async def _room(self) -> None:
         self._emptied = asyncio.Event()

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from .auth import Caller, demand
 from .call import Call
 from .faults import Fault
+from .ledger import LedgerUnreachable
+from .metrics import CONTENT_TYPE, Readings
 from .replies import ModelList, ModelObject, ModelSteering
 from .server import Server
 
 STORE_DOWN_S = 10.0
 _json = msgspec.json.Encoder().encode
-Answer = tuple[int, bytes]
+
+
+class Answer(NamedTuple):
+    """Status, body, and the body's type."""
+
+    status: int
+    raw: bytes
+    media: str = "application/json"
 
 
 async def alive(server: Server, call: Call) -> Answer:
     """200 while the loop answers."""
     del server, call
-    return 200, b'{"status":"ok"}'
+    return Answer(200, b'{"status":"ok"}')
 
 
 async def ready(server: Server, call: Call) -> Answer:
@@ -31,14 +42,37 @@ async def ready(server: Server, call: Call) -> Answer:
         **{f"model:{name}": model.ready for name, model in server.models.items()},
     }
     well = all(checks.values())
-    return (200 if well else 503), _json({"status": "ready" if well else "not_ready", "checks": checks})
+    return Answer(200 if well else 503, _json({"checks": checks}))
+
+
+async def documented(server: Server, call: Call) -> Answer:
+    """What there is to ask, for programs."""
+    del call
+    return Answer(200, server.document)
+
+
+async def measured(server: Server, call: Call) -> Answer:
+    """Metrics, as Prometheus reads them."""
+    demand(server.admit(call), "metrics", "admin-read")
+    try:
+        standings = await server.ledger.standings()
+    except LedgerUnreachable:
+        standings = ()
+    readings = Readings(
+        in_flight=server.in_flight,
+        event_queue=server.journal.waiting,
+        killed=server.view.killed,
+        untraced=0 if server.traces is None else server.traces.untraced,
+        standings=standings,
+    )
+    return Answer(200, server.metrics.text(readings), CONTENT_TYPE)
 
 
 async def listed(server: Server, call: Call) -> Answer:
     """Models and profiles the caller may use."""
     caller = server.admit(call)
     demand(caller, "inference")
-    return 200, _json(ModelList(data=_cards(server, caller)))
+    return Answer(200, _json(ModelList(data=_cards(server, caller))))
 
 
 async def one(server: Server, call: Call) -> Answer:
@@ -52,7 +86,7 @@ async def one(server: Server, call: Call) -> Answer:
         found = [card for card in cards if card.id.startswith(asked)]
     if len(found) != 1:
         raise Fault("model_not_found", f"model: there is no {asked!r} for this key", param="model")
-    return 200, _json(found[0])
+    return Answer(200, _json(found[0]))
 
 
 def _cards(server: Server, caller: Caller, *, digests: bool = False) -> tuple[ModelObject, ...]:

@@ -24,8 +24,6 @@ from .wire import Limits
 _AGAIN_S = (0.5, 1.0, 2.0, 5.0)
 _FOR_GOOD = frozenset({"intervention_not_applied"})
 _SICK = _FOR_GOOD | {"engine_failed"}
-LOADING_S = 15.0
-"""How long a request waits for a model that is being loaded before it is told to come back."""
 
 
 class ServedModel:
@@ -43,6 +41,7 @@ class ServedModel:
             max_output_tokens=setting.max_output_tokens or settings.max_output_tokens,
         )
         self.names = frozenset({self.name, self.address, _canonical(self.address)})
+        self._wait_s = settings.first_token_s
         self.card: ModelCard | None = None
         self.fingerprint = ""
         self.trouble, self.sick = "not asked yet", ""
@@ -85,10 +84,10 @@ class ServedModel:
         self._known.set()
 
     async def known(self) -> ModelCard:
-        """The card. A `Fault` 503 where the model does not come up within `LOADING_S`."""
+        """The card. While a model loads, requests wait as long as for a first token; then a `Fault` 503."""
         if self.card is None:
             try:
-                async with asyncio.timeout(LOADING_S):
+                async with asyncio.timeout(self._wait_s):
                     await self._known.wait()
             except TimeoutError:
                 raise Fault(

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from .faults import CONDITIONS, KEPT_STATUSES, ErrorBody
-from .routes import ROUTES, Route
+from .route import Route
+from .routes import ROUTES
 from .wire import ChatRequest, Limits
 
 Json = dict[str, Any]

@@ -34,6 +34,7 @@ from .genai import (
     REQUEST_MODEL,
     Beyond,
     Span,
+    nanoseconds,
     span,
 )
 from .series import Names
@@ -41,7 +42,6 @@ from .traceparent import Context, alone
 
 DURATION_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 FIRST_TOKEN_S = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-_NS = 1_000_000_000
 
 
 class Telemetry:
@@ -117,13 +117,13 @@ class Telemetry:
                 _parent(where),
                 api.SpanKind.SERVER,
                 kept.attributes,
-                start_time=int(kept.start * _NS),
+                start_time=nanoseconds(kept.start),
             )
         for event in kept.events:
-            started.add_event(event.name, event.attributes, int(event.time * _NS))
+            started.add_event(event.name, event.attributes, nanoseconds(event.time))
         if kept.error:
             started.set_status(api.StatusCode.ERROR, kept.error)
-        started.end(int(kept.end * _NS))
+        started.end(nanoseconds(kept.end))
 
     def close(self) -> None:
         """Send what is there, and end."""

@@ -18,11 +18,10 @@ from symposia.core.served import Applied, RequestServed
 from symposia.core.trace import Trace
 from symposia.core.usage import Usage
 
-from .genai import OURSELVES, REQUEST_STREAM, Attributes, Beyond, Span, span
+from .genai import OURSELVES, REQUEST_STREAM, Attributes, Beyond, Span, nanoseconds, span
 from .traceparent import alone
 
 _SERVER, _ERROR = 2, 2
-_NS = 1_000_000_000
 
 
 def document(spans: Iterable[Span], version: str) -> dict[str, Any]:
@@ -91,12 +90,12 @@ def _span(told: Span) -> dict[str, Any]:
         **({"parentSpanId": where.parent_id} if where.parent_id else {}),
         "name": told.name,
         "kind": _SERVER,
-        "startTimeUnixNano": str(int(told.start * _NS)),
-        "endTimeUnixNano": str(int(told.end * _NS)),
+        "startTimeUnixNano": str(nanoseconds(told.start)),
+        "endTimeUnixNano": str(nanoseconds(told.end)),
         "attributes": _attributes(told.attributes),
         "events": [
             {
-                "timeUnixNano": str(int(event.time * _NS)),
+                "timeUnixNano": str(nanoseconds(event.time)),
                 "name": event.name,
                 "attributes": _attributes(event.attributes),
             }

@@ -39,12 +39,15 @@ from .replies import (
 )
 from .said import broken, told_apart
 from .stream import HEADERS, Events, lanes_of
+from .told import beyond_of, trace_of
+from .traceparent import context
 from .watch import Phase, Times, overdue, silent, stalled
 from .wire import Aim, ChatRequest, read, to_requests
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from .health import Answer
     from .server import Server
 
 _JSON: Headers = [(b"content-type", b"application/json")]
@@ -140,10 +143,18 @@ class Exchange:
             conversation=call.request_id,
             profile=found.digest,
             streamed=bool(ask.stream),
-            traceparent=call.text(b"traceparent") or "",
+            traceparent=self._traceparent(),
         )
         aim = Aim(found.model.address, card, found.profile)
         return to_requests(ask, aim, found.model.limits, seed=server.seed(), about=about)
+
+    def _traceparent(self) -> str:
+        """What a remote backend is told of the trace. Ids are drawn where a span of ours will be kept, or traced."""
+        given, telemetry = self._call.text(b"traceparent"), self._server.telemetry
+        if given is None and telemetry is None and self._server.traces is None:
+            return ""
+        where = self._book.where = context(given, self._server.random)
+        return where.header if telemetry is not None else given or ""
 
     async def _hold(self, found: Addressed) -> None:
         server, book, first = self._server, self._book, self._requests[0]
@@ -172,7 +183,8 @@ class Exchange:
 
     def _begin(self, found: Addressed) -> None:
         server, book = self._server, self._book
-        self._generation = Generation(found.model.backend, self._requests, pieces=book.stream)
+        clock = None if server.traces is None else server.clock.monotonic
+        self._generation = Generation(found.model.backend, self._requests, pieces=book.stream, clock=clock)
         book.asked = server.clock.monotonic()
         self._times = Times(asked=book.asked, streams=book.stream)
         server.watch.add(self)
@@ -302,7 +314,21 @@ class Exchange:
             if self._slot:
                 server.give_slot()
             server.exchanges -= 1
-            server.emit(book.event(server.clock.monotonic()))
+            self._tell()
+
+    def _tell(self) -> None:
+        """The one event, and what is kept beside it where that is asked for."""
+        server, book, ask = self._server, self._book, self._ask
+        now = server.clock.monotonic()
+        event = book.event(now)
+        if server.telemetry is not None and book.where is not None and book.found is not None:
+            content = server.settings.otel_content
+            beyond = beyond_of(ask, book, self._envelope(book.found), book.where, content=content)
+            server.telemetry.beyond(book.request_id, beyond)
+        server.emit(event)
+        if server.traces is not None and ask is not None and book.found is not None:
+            came = server.clock.time() - (now - book.began)
+            server.traces(trace_of(ask, event, book, self._requests, self._generation, time=came))
 
     def _broke(self, generation: Generation) -> None:
         book = self._book
@@ -361,19 +387,24 @@ def _degenerate(cause: str) -> Fault:
 
 
 async def guarded(
-    server: Server, call: Call, answering: Callable[[Server, Call], Awaitable[tuple[int, bytes]]]
+    server: Server, call: Call, answering: Callable[[Server, Call], Awaitable[Answer | None]]
 ) -> None:
-    """Answer a request that is no turn. What fails is told as every failure is."""
+    """Answer a request that is no turn; `answering` gives None if it did. What fails is told as every failure is."""
     try:
         server.check(call)
-        status, raw = await answering(server, call)
-        headers = list(_JSON)
+        answer = await answering(server, call)
+        if answer is None:
+            return
+        status, raw, media = answer
+        headers: Headers = [(b"content-type", media.encode())]
     except Gone:
         return
     except Exception as error:  # noqa: BLE001  the boundary: one request fails, not the server
         fault = fault_of(error, View(server.redactor))
         if fault.code in _OURS:
             server.report(call.request_id, error)
+        if call.answered:  # the status is out: all that is left is to end short of the end
+            return
         status, raw = fault.status, fault.body(call.request_id)
         headers = [*_JSON, *fault_headers(fault.headers)]
     taken_ms = (server.clock.monotonic() - call.began) * 1e3

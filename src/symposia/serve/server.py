@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from symposia import __version__
+import msgspec
+
 from symposia.core.clock import Clock
 from symposia.core.redact import Redactor
 from symposia.core.request import Backend
 from symposia.core.served import AuthRefused
+from symposia.core.version import __version__
 from symposia.store import Storage
 
 from . import budget
@@ -22,11 +25,17 @@ from .faults import Fault
 from .follow import Follower, taken
 from .journal import Journal, Listener
 from .ledger import Ledger, LedgerUnreachable
+from .metrics import Metrics
 from .models import ServedModel, served_models
+from .openapi import document
 from .settings import Settings, is_loopback
 from .snapshot import Snapshot
+from .traces import Traces
 from .watch import Patience, Watch
 from .wire import Limits
+
+if TYPE_CHECKING:
+    from .otel import Telemetry
 
 LEASE_GRACE_S = 60.0
 """How much longer than its request a reservation lives."""
@@ -49,12 +58,19 @@ class Kit:
         clock: Clock,
         random: Callable[[int], bytes],
         redactor: Redactor | None = None,
+        metrics: Metrics | None = None,
         listeners: tuple[Listener, ...] = (),
         reporters: tuple[Reporter, ...] = (),
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.backends, self.storage, self.ledger, self.clock = backends, storage, ledger, clock
         self.random, self.redactor = random, redactor or Redactor({})
-        self.listeners, self.reporters = listeners, reporters
+        self.metrics = metrics or Metrics(__version__, self.redactor)
+        self.listeners: tuple[Listener, ...] = (self.metrics, *listeners)
+        if telemetry is not None:
+            self.listeners = (*self.listeners, telemetry)
+        self.reporters = reporters
+        self.telemetry = telemetry
 
 
 class Server:
@@ -63,8 +79,11 @@ class Server:
     def __init__(self, settings: Settings, kit: Kit) -> None:
         self.settings, self.clock, self.redactor = settings, kit.clock, kit.redactor
         self.storage, self.ledger = kit.storage, kit.ledger
-        self._random, self._reporters = kit.random, kit.reporters
+        self.random, self._reporters = kit.random, kit.reporters
+        self.telemetry = kit.telemetry
+        self.traces: Traces | None = None
         self.models: dict[str, ServedModel] = served_models(settings, kit.backends)
+        self.metrics = kit.metrics
         keys_file = None if settings.keys_file is None else Path(settings.keys_file)
         self.view: Snapshot = taken(kit.storage, keys_file)
         self.follower = Follower(kit.storage, kit.clock, self.see, keys_file)
@@ -73,7 +92,12 @@ class Server:
         self.watch = Watch(kit.clock)
         self.route: Route = champion_or_plain
         self.drain = Drain(kit.clock, self.emit, under_way=self._under_way, cut=self.cut)
-        self.limits = Limits(max_messages=settings.max_messages, max_n=settings.max_n)
+        self.limits = Limits(
+            max_messages=settings.max_messages,
+            max_n=settings.max_n,
+            default_output_tokens=settings.default_output_tokens,
+            max_output_tokens=settings.max_output_tokens,
+        )
         self.patience = Patience(
             first_s=settings.connect_s + settings.first_token_s,
             idle_s=settings.idle_s,
@@ -83,6 +107,7 @@ class Server:
         )
         self.lease_s = settings.total_s + LEASE_GRACE_S
         self.fixed_headers: Headers = [(b"x-symposia-insecure", b"dev")] if settings.insecure_dev else []
+        self.document = msgspec.json.encode(document(limits=self.limits))
         self.started = int(kit.clock.time())
         self.in_flight = 0
         self.exchanges = 0
@@ -106,14 +131,18 @@ class Server:
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks, timeout=_STOP_S)
-        await asyncio.to_thread(self.follower.stop)
+        self.follower.stop()
+        if self.traces is not None:
+            await asyncio.to_thread(self.traces.close)
+        if self.telemetry is not None:
+            await asyncio.to_thread(self.telemetry.close)
         await asyncio.to_thread(self.journal.close)
         await self.ledger.aclose()
 
     def see(self, view: Snapshot) -> None:
         """From the next request on, this is how things stand."""
         before, self.view = self.view, view
-        if view.killed and not before.killed and view.kill is not None and view.kill.cut:
+        if view.kill is not None and view.kill.on and view.kill.cut and view.kill != before.kill:
             self.cut(
                 Fault("steering_disabled", "steering was switched off; the reply ends here"), steered=True
             )
@@ -164,11 +193,11 @@ class Server:
 
     def seed(self) -> int:
         """A seed for who gave none."""
-        return int.from_bytes(self._random(8)) >> 1
+        return int.from_bytes(self.random(8)) >> 1
 
     def request_id(self) -> str:
         """A name for a request without one."""
-        return f"req_{self._random(12).hex()}"
+        return f"req_{self.random(12).hex()}"
 
     def report(self, request_id: str, error: BaseException) -> None:
         """Tell of what nobody foresaw."""

@@ -43,8 +43,8 @@ TINY = Model(name="tiny", address="symposia:tiny")
 class Settings(Value, frozen=True, kw_only=True):
     """Everything section 2 of the serving specification names. Times in seconds, sizes in bytes.
 
-    `upstream` serves the models of an OpenAI-compatible server, those of `only` if that names some. `upstream_key` and
-    `store` say where secrets are, they hold none of their own but what a database URL needs.
+    `upstream` serves the models of an OpenAI-compatible server, those of `only` if that names some. `upstream_key`
+    says where its key is (`env:NAME`, `file:PATH`, `none`); None: in INFERENCE_API_KEY, if that is set.
     """
 
     host: str = "127.0.0.1"
@@ -53,7 +53,7 @@ class Settings(Value, frozen=True, kw_only=True):
     ledger: str = "memory"
     models: tuple[Model, ...] = ()
     upstream: str | None = None
-    upstream_key: str = "env:INFERENCE_API_KEY"
+    upstream_key: str | None = None
     only: tuple[str, ...] = ()
     vectors: tuple[str, ...] = ("./vectors",)
     max_body_bytes: Positive = 8 * 1024 * 1024

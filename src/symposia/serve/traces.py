@@ -86,9 +86,21 @@ class Traces:
             self._emit(TracingStopped(why=error.strerror or type(error).__name__))
 
     def _write(self, trace: Trace) -> None:
-        line = _encode(redacted(trace, self._redactor)) + b"\n"
         day = datetime.fromtimestamp(trace.time, UTC).date()
-        self._file.append(self._folder / f"{day}.jsonl", line)
+        self._file.append(self._folder / f"{day}.jsonl", line(trace, self._redactor) + b"\n")
+
+
+def line(trace: Trace, redactor: Redactor) -> bytes:
+    """A trace as it is written: without secrets, also where one was said in pieces."""
+    raw = _encode(trace)
+    spoken = "\n".join(
+        "".join(piece.text for piece in made.pieces if piece.phase == phase)
+        for made in trace.generations
+        for phase in ("reasoning", "answer", "tool")
+    )
+    if redactor.json(raw) == raw and redactor.text(spoken) == spoken:
+        return raw  # ten times cheaper, and what most traces are
+    return _encode(redacted(trace, redactor))
 
 
 def _size(trace: Trace) -> int:

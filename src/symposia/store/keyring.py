@@ -37,12 +37,13 @@ class Keys:
         profiles: Iterable[str] = ("*",),
         expires: float | None = None,
         actor: str,
+        reason: str = "",
     ) -> tuple[Key, Secret]:
         """A new key and its secret, which is told now and never again. `InvalidInput`, `UnknownName`."""
         now = self._clock.time()
         key, secret = new_key(name, scopes, models=models, profiles=profiles, now=now, expires=expires)
         with self._database.writing() as writing:
-            _add(writing, key, actor=actor, now=now)
+            _add(writing, key, actor=actor, reason=words(reason, "reason"), now=now)
         return key, secret
 
     def all(self) -> tuple[Key, ...]:
@@ -63,15 +64,23 @@ class Keys:
                 _kept(writing, act, event, now=now)
         return after
 
-    def rotate(self, id: str, *, grace_s: float = 0.0, actor: str) -> tuple[Key, Secret]:  # noqa: A002
+    def rotate(
+        self,
+        id: str,  # noqa: A002 (the field's name)
+        *,
+        grace_s: float = 0.0,
+        actor: str,
+        reason: str = "",
+    ) -> tuple[Key, Secret]:
         """A key like that one, in its place; the old one opens for `grace_s` more. `UnknownKey`, `InvalidInput`."""
         now = self._clock.time()
         with self._database.writing() as writing:
             before = find_key(_keys(writing), id)
             after, made, secret = successor(before, now=now, grace_s=grace_s)
-            _add(writing, made, actor=actor, now=now)
+            _add(writing, made, actor=actor, reason=words(reason, "reason"), now=now)
             ends = now + grace_s if after.expires is None else after.expires
-            act = _act("key_rotated", before, after, actor=actor, reason=f"successor {made.id}")
+            why = f"successor {made.id}: {reason}" if reason else f"successor {made.id}"
+            act = _act("key_rotated", before, after, actor=actor, reason=why)
             writing.rows("UPDATE access_key SET expires = ? WHERE id = ?", (ends, id))
             _kept(writing, act, KeyRotated(key=id, successor=made.id, expires=ends, actor=actor), now=now)
         return made, secret
@@ -99,10 +108,11 @@ def _keys(reading: Reading) -> tuple[Key, ...]:
     return tuple(map(key_of, reading.rows(_ALL)))
 
 
-def _add(writing: Writing, key: Key, *, actor: str, now: float) -> None:
+def _add(writing: Writing, key: Key, *, actor: str, reason: str, now: float) -> None:
     writing.rows(_INSERT, key_row(key))
     event = KeyCreated(key=key.id, name=key.name, scopes=key.scopes, actor=actor)
-    _kept(writing, _act("key_created", None, key, actor=actor, reason=key.name), event, now=now)
+    act = _act("key_created", None, key, actor=actor, reason=reason or key.name)
+    _kept(writing, act, event, now=now)
 
 
 def _act(action: str, before: Key | None, after: Key, *, actor: str, reason: str) -> Act:

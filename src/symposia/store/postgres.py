@@ -44,7 +44,7 @@ class Postgres:
         self._line, self._ear = _Line(url, self.name), _Line(url, self.name, f"LISTEN {_CHANNEL}")
         self._lock, self._listening = threading.RLock(), threading.Lock()
         self._seen: int | None = None
-        self._closed = False
+        self._closed = threading.Event()
 
     def rows(self, statement: str, parameters: Sequence[Bound] = ()) -> list[Row]:
         with self._lock, self._line.used() as connection:
@@ -69,18 +69,24 @@ class Postgres:
 
     def changed(self, timeout_s: float) -> bool:
         with self._listening:
-            heard = True
-            for left in range(ceil(timeout_s / _SLICE_S), -1, -1):
-                if self._closed:
-                    return False
-                with self._ear.used() as connection:
+            if self._closed.is_set():
+                return False
+            with self._ear.used() as connection:
+                heard = True
+                for left in range(ceil(timeout_s / _SLICE_S), -1, -1):
                     if (heard or left % _POLL == 0) and self._differs(connection):
                         return True
-                    heard = left > 0 and _heard(connection, min(_SLICE_S, timeout_s))
+                    heard = (
+                        left > 0
+                        and not self._closed.is_set()
+                        and _heard(connection, min(_SLICE_S, timeout_s))
+                    )
+                    if self._closed.is_set():
+                        return False
         return False
 
     def close(self) -> None:
-        self._closed = True
+        self._closed.set()
         with self._listening:
             self._ear.close()
         with self._lock:
@@ -124,8 +130,9 @@ class _Line:
             yield self._whole()
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self.drop()
+            why = " ".join(str(error).split())
             raise StoreUnreachable(
-                f"the store {self._name} did not answer: {error}; what was being written may or may not be kept"
+                f"the store {self._name} did not answer ({why}); what was being written may be kept or not: look first"
             ) from error
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidSchemaName) as error:
             raise InvalidInput(

@@ -27,7 +27,10 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErrorObject(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong. `code` is a word; `param` the JSON path, pool, scope or phase at fault."""
+    """What went wrong. `code` is a word; `param` the JSON path, pool, scope or phase at fault.
+
+    `current` is where an alias is instead of where it was expected, `used_by` what keeps a profile from the archive.
+    """
 
     message: str
     type: str
@@ -35,6 +38,8 @@ class ErrorObject(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None
     request_id: str
     steering: Served | UnsetType = UNSET
+    current: str | UnsetType | None = UNSET
+    used_by: tuple[str, ...] | UnsetType = UNSET
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +76,8 @@ class Fault(SymposiaError):
         self.retry_after_s = retry_after_s
         self._again = row.again if again is None else again
         self._named = (*row.headers, *headers)
+        self._current: str | UnsetType | None = UNSET
+        self._used_by: tuple[str, ...] | UnsetType = UNSET
 
     @classmethod
     def kept(cls, *, status: int, type: str, code: str, message: str) -> Self:  # noqa: A002  the wire's word
@@ -87,6 +94,16 @@ class Fault(SymposiaError):
     def answering(self, status: int) -> Self:
         """The same under another status, where settings choose it."""
         self.status = status
+        return self
+
+    def facing(
+        self,
+        *,
+        current: str | UnsetType | None = UNSET,
+        used_by: tuple[str, ...] | UnsetType = UNSET,
+    ) -> Self:
+        """The same with what is there now, so that the caller can decide again without another request."""
+        self._current, self._used_by = current, used_by
         return self
 
     @property
@@ -115,6 +132,8 @@ class Fault(SymposiaError):
                     code=self.code or None,
                     request_id=request_id,
                     steering=UNSET if served is None else served,
+                    current=self._current,
+                    used_by=self._used_by,
                 )
             )
         )

@@ -14,6 +14,7 @@ from symposia.core.errors import (
     InvalidInput,
     InvalidIntervention,
     SelectionMissed,
+    StoreUnreachable,
     TemplateError,
     UnknownModel,
     UnsupportedRequest,
@@ -78,6 +79,10 @@ def fault_of(error: BaseException, view: View) -> Fault:
             return Fault("invalid_value", _said(error, view), param="messages")
         case InvalidInput():
             return Fault("invalid_value", _said(error, view))
+        case StoreUnreachable():
+            return Fault(
+                "server_is_overloaded", "the store cannot be reached now; nothing was changed; ask again"
+            )
         case LedgerUnreachable():
             return Fault("server_is_overloaded", "budgets cannot be checked now; ask again")
         case _:

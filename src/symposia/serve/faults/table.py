@@ -61,6 +61,7 @@ CONDITIONS: Mapping[str, Condition] = MappingProxyType(
         "steering_profile_not_found": _asked(404, "no such profile for this key"),
         "unsupported_endpoint": _asked(404, "a raw prompt is not a turn; use /v1/chat/completions"),
         "unknown_url": _asked(404, "no such path"),
+        "ambiguous_budget": _asked(400, "two overrides could decide the same field of one request"),
         "not_found": _asked(404, "no such thing under this path"),
         "method_not_allowed": _asked(405, "no such method on this path; `allow` lists them"),
         "immutable": _asked(405, "profiles never change; create another"),
