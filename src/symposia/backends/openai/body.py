@@ -26,7 +26,8 @@ _NEUTRAL: dict[Knob, float] = {
     "repetition_penalty": 1.0,
 }
 _OFF: dict[Knob, float] = {"top_k": -1}
-_ALWAYS: frozenset[Knob] = frozenset({"temperature", "top_p"})
+_KNOBS: tuple[Knob, ...] = get_args(Knob)
+_OPTIONAL: tuple[Knob, ...] = ("min_p", "repetition_penalty", "top_k")
 
 
 def refuse(request: Request, flavour: Flavour, endpoint: str) -> None:
@@ -36,8 +37,8 @@ def refuse(request: Request, flavour: Flavour, endpoint: str) -> None:
         return UnsupportedRequest(endpoint=endpoint, model=request.model, feature=feature, way_out=way_out)
 
     sampling = request.sampling
-    for knob in sorted(set(_NEUTRAL) - _ALWAYS - flavour.extra):
-        if _value(sampling, knob) != _NEUTRAL[knob]:
+    for knob in _OPTIONAL:
+        if knob not in flavour.extra and _value(sampling, knob) != _NEUTRAL[knob]:
             raise no(
                 knob, f"leave {knob} at {_NEUTRAL[knob]:g}, or use vllm, sglang, openrouter or a local model"
             )
@@ -95,10 +96,10 @@ def _value(sampling: Sampling, knob: Knob) -> float:
 def knobs(sampling: Sampling, flavour: Flavour) -> Json:
     """Fields of how tokens are drawn."""
     fields: Json = {}
-    for knob in get_args(Knob):
-        value, neutral = _value(sampling, knob), _NEUTRAL[knob]
-        if knob not in _ALWAYS | flavour.extra:
+    for knob in _KNOBS:
+        if knob in _OPTIONAL and knob not in flavour.extra:
             continue
+        value, neutral = _value(sampling, knob), _NEUTRAL[knob]
         if value != neutral or knob in flavour.neutral:
             fields[knob] = _OFF.get(knob, value) if value == neutral else value
     for penalty, size in (
