@@ -26,6 +26,12 @@ STORE = "symposia.db"
 Store = Annotated[
     str, typer.Option("--store", metavar="STORE", help="A SQLite file, or postgresql://USER@HOST/DATABASE.")
 ]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url", metavar="URL", help="A running server instead of a store; key in SYMPOSIA_API_KEY."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 KeysFile = Annotated[
     Path | None, typer.Option("--keys-file", metavar="FILE", help="JSON lines, instead of a store.")
@@ -85,6 +91,19 @@ class Keys(Protocol):
     def rotate(self, id: str, *, grace_s: float = 0.0, actor: str) -> tuple[Key, Secret]: ...  # noqa: A002
 
 
+class Kept(Protocol):
+    """Options that say where keys are."""
+
+    @property
+    def store(self) -> str: ...
+
+    @property
+    def url(self) -> str | None: ...
+
+    @property
+    def keys_file(self) -> Path | None: ...
+
+
 class Registry(Protocol):
     """Profiles with their audit."""
 
@@ -97,27 +116,40 @@ class Registry(Protocol):
 
 
 @contextmanager
-def registry(store: str, world: World, *, make: bool = False) -> Iterator[Registry]:
-    """The registry in a store; `make` it if it is a file that is not there."""
+def registry(store: str, url: str | None, world: World, *, make: bool = False) -> Iterator[Registry]:
+    """The registry of a server if one is named, else in a store; `make` that if it is a file that is not there."""
     from symposia.store import opened
 
+    if url is not None:
+        from .remote import Client, RemoteRegistry
+
+        yield RemoteRegistry(Client(url, world.env))
+        return
     with opened(store, clock=world.clock, make=make) as storage:
         yield storage
 
 
 @contextmanager
-def keyring(store: str, file: Path | None, world: World, *, make: bool = False) -> Iterator[Keys]:
-    """The keys of a file if one is named, else of a store."""
+def keyring(kept: Kept, world: World, *, make: bool = False) -> Iterator[Keys]:
+    """The keys of a server or a file if one is named, else of a store."""
     from symposia.core.errors import InvalidInput
     from symposia.store import opened
     from symposia.store.keyfile import KeyFile
 
+    file = kept.keys_file
+    if kept.url is not None:
+        from .remote import Client, RemoteKeys
+
+        if file is not None:
+            raise InvalidInput("--url and --keys-file name two places; expected one")
+        yield RemoteKeys(Client(kept.url, world.env), world.clock)
+        return
     if file is not None:
         if not make and not file.exists():
             raise InvalidInput(f"there is no keys file {file}; `symposia keys create --keys-file` makes one")
         yield KeyFile(file, world.clock)
         return
-    with opened(store, clock=world.clock, make=make) as storage:
+    with opened(kept.store, clock=world.clock, make=make) as storage:
         yield storage.keys
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from symposia.core.clock import Clock
 from symposia.core.errors import SymposiaError
-from symposia.core.served import BudgetConfigUpdated, KillSwitched, ServerEvent
+from symposia.core.served import KillSwitched, ServerEvent
 from symposia.core.store import Query
 from symposia.store import Storage
 from symposia.store.keyfile import read_keys
 
 from .auth import caller_of
-from .budget import CostPolicy, policy_of
+from .policies import in_force
 from .snapshot import Snapshot
 
 POLL_S = 0.5
@@ -31,14 +31,13 @@ def taken(storage: Storage, keys_file: Path | None = None) -> Snapshot:
     aliases: dict[str, dict[str, str]] = {}
     for alias in storage.profiles.aliases():
         aliases.setdefault(alias.model, {})[alias.name] = alias.digest
-    updated, kill = _last(storage, "budget"), _last(storage, "kill")
-    after = updated.after if isinstance(updated, BudgetConfigUpdated) else None
+    kill, (policy, revision) = _last(storage, "kill"), in_force(storage)
     return Snapshot(
         callers={key.id: caller_of(key) for key in keys},
         profiles={one.digest: one.profile for one in storage.profiles.all() if one.archived is None},
         aliases=aliases,
-        policy=CostPolicy() if after is None else policy_of(after),
-        revision=storage.events.length("budget"),
+        policy=policy,
+        revision=revision,
         kill=kill if isinstance(kill, KillSwitched) else None,
     )
 
@@ -53,6 +52,7 @@ class Follower:
         self._stamp = self._file_stamp()
         self._stop = threading.Event()
         self._lock = threading.Lock()
+        self._taken = self._shown = 0
         self._failing_since: float | None = None
         self.trouble = ""
 
@@ -69,15 +69,23 @@ class Follower:
 
     async def refresh(self) -> None:
         """Read again now; what was changed before the call is seen after it."""
-        self._see(await asyncio.to_thread(self._take))
+        self._show(*await asyncio.to_thread(self._take))
 
     def stop(self) -> None:
         """Follow no more. The thread ends within `POLL_S`, or with the storage."""
         self._stop.set()
 
-    def _take(self) -> Snapshot:
+    def _take(self) -> tuple[int, Snapshot]:
+        """A snapshot and its number: later ones were read later."""
         with self._lock:
-            return taken(self._storage, self._keys_file)
+            self._taken += 1
+            return self._taken, taken(self._storage, self._keys_file)
+
+    def _show(self, number: int, view: Snapshot) -> None:
+        """In the loop: what two threads read may arrive in another order than it was read in."""
+        if number > self._shown:
+            self._shown = number
+            self._see(view)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         while not self._stop.is_set():
@@ -85,9 +93,9 @@ class Follower:
                 changed = self._storage.changed(POLL_S)
                 stamp = self._file_stamp()
                 if changed or stamp != self._stamp or self._failing_since is not None:
-                    view = self._take()
+                    number, view = self._take()
                     self._stamp, self._failing_since, self.trouble = stamp, None, ""
-                    loop.call_soon_threadsafe(self._see, view)
+                    loop.call_soon_threadsafe(self._show, number, view)
             except (SymposiaError, OSError) as error:
                 self.trouble = str(error)
                 self._failing_since = self._failing_since or self._clock.monotonic()

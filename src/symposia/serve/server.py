@@ -157,7 +157,7 @@ class Server:
     def see(self, view: Snapshot) -> None:
         """From the next request on, this is how things stand."""
         before, self.view = self.view, view
-        if view.killed and not before.killed and view.kill is not None and view.kill.cut:
+        if view.kill is not None and view.kill.on and view.kill.cut and view.kill != before.kill:
             self.cut(
                 Fault("steering_disabled", "steering was switched off; the reply ends here"), steered=True
             )

@@ -43,8 +43,8 @@ class Postgres:
         self.name = f"postgresql://{parts.get('host', 'localhost')}/{parts.get('dbname', '')}"
         self._line, self._ear = _Line(url, self.name), _Line(url, self.name, f"LISTEN {_CHANNEL}")
         self._lock, self._listening = threading.RLock(), threading.Lock()
-        self._seen: int | None = None
-        self._closed = False
+        self._seen = 0
+        self._closed = threading.Event()
 
     def rows(self, statement: str, parameters: Sequence[Bound] = ()) -> list[Row]:
         with self._lock, self._line.used() as connection:
@@ -67,20 +67,29 @@ class Postgres:
                     connection.execute("ROLLBACK")
                 raise
 
+    def watch(self) -> None:
+        self._seen = int(self.rows(REVISION)[0][0])
+
     def changed(self, timeout_s: float) -> bool:
         with self._listening:
-            heard = True
-            for left in range(ceil(timeout_s / _SLICE_S), -1, -1):
-                if self._closed:
-                    return False
-                with self._ear.used() as connection:
+            if self._closed.is_set():
+                return False
+            with self._ear.used() as connection:
+                heard = True
+                for left in range(ceil(timeout_s / _SLICE_S), -1, -1):
                     if (heard or left % _POLL == 0) and self._differs(connection):
                         return True
-                    heard = left > 0 and _heard(connection, min(_SLICE_S, timeout_s))
+                    heard = (
+                        left > 0
+                        and not self._closed.is_set()
+                        and _heard(connection, min(_SLICE_S, timeout_s))
+                    )
+                    if self._closed.is_set():
+                        return False
         return False
 
     def close(self) -> None:
-        self._closed = True
+        self._closed.set()
         with self._listening:
             self._ear.close()
         with self._lock:
@@ -88,7 +97,7 @@ class Postgres:
 
     def _differs(self, connection: Connection) -> bool:
         before, self._seen = self._seen, int(_Transaction(connection).rows(REVISION)[0][0])
-        return before is not None and before != self._seen
+        return before != self._seen
 
 
 class _Transaction:
@@ -124,8 +133,9 @@ class _Line:
             yield self._whole()
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self.drop()
+            why = " ".join(str(error).split())
             raise StoreUnreachable(
-                f"the store {self._name} did not answer: {error}; what was being written may or may not be kept"
+                f"the store {self._name} did not answer ({why}); what was being written may be kept or not: look first"
             ) from error
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidSchemaName) as error:
             raise InvalidInput(
@@ -159,10 +169,10 @@ class _Line:
             connect_timeout=_CONNECT_S,
             application_name="symposia",
         )
+        self._connection = made
         made.execute(f"SET lock_timeout = '{_LOCK_S}s'")
         if self._first:
             made.execute(self._first)
-        self._connection = made
         return made
 
 

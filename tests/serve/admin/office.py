@@ -10,7 +10,10 @@ import httpx2
 
 from symposia.backends.scripted import Scripted
 from symposia.core.clock import Clock, SystemClock
-from symposia.core.request import Request
+from symposia.core.receipt import LayerReceipt, Receipt, TokenCounts
+from symposia.core.request import Completion, Request, ServedBy
+from symposia.core.usage import Usage
+from symposia.core.value import digest
 from symposia.serve.app import App, app
 from symposia.serve.ledger.memory import MemoryLedger
 from symposia.serve.settings import Model, Settings
@@ -18,10 +21,9 @@ from symposia.store import Storage, opened
 from symposia.store.keys import SCOPES
 
 PLAIN = {"model": "script:tiny", "system": "Be brief."}
-ADD = {"op": "add", "vector": "sha256:" + "1" * 64, "scale": 0.5, "layers": [2]}
+ADD: dict[str, Any] = {"op": "add", "vector": "sha256:" + "1" * 64, "scale": 0.5, "layers": [2]}
 STEERED = PLAIN | {"interventions": [ADD]}
 HELLO = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}]}
-Reply = Callable[[Request], str]
 
 
 class Office:
@@ -65,9 +67,33 @@ class Office:
         return digest
 
 
-def scripted(
-    reply: Reply = lambda request: "said " + str(len(request.interventions)), **more: Any
-) -> Scripted:
+def honest(request: Request) -> Completion:
+    """Says how many interventions it was asked for, and proves each."""
+    receipts = tuple(
+        Receipt(
+            intervention=digest(one),
+            name="warmth",
+            op="add",
+            vector=ADD["vector"],
+            site="resid_post",
+            status="applied",
+            history="scoped",
+            tokens=TokenCounts(generated=2),
+            runs=((3, 5),),
+            layers=(LayerReceipt(layer=2, tokens=2, norm=2.0, delta_mean=0.5, delta_max=0.5),),
+        )
+        for one in request.interventions
+    )
+    return Completion(
+        text=f"said {len(receipts)}",
+        finish_reason="stop",
+        usage=Usage(input_tokens=3, output_tokens=2),
+        receipts=receipts,
+        served=ServedBy(endpoint="scripted", model=request.model),
+    )
+
+
+def scripted(reply: Callable[[Request], Completion | str] = honest, **more: Any) -> Scripted:
     """A script that takes interventions."""
     return Scripted(reply, features=frozenset({"interventions", "read"}), **more)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from symposia.cli.exits import DONE
-from symposia.cli.registry import STORE, Json, KeysFile, Store, actor, keyring
+from symposia.cli.registry import STORE, Json, KeysFile, Store, Url, actor, keyring
 from symposia.cli.world import World, guarded, this_world
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class CreateOptions:
     ] = None
     expires: Annotated[str | None, typer.Option("--expires", metavar="90d", help="After how long.")] = None
     store: Store = STORE
+    url: Url = None
     keys_file: KeysFile = None
     json: Json = False
 
@@ -47,6 +48,7 @@ class ListOptions:
     """The flags of `symposia keys list`."""
 
     store: Store = STORE
+    url: Url = None
     keys_file: KeysFile = None
     json: Json = False
 
@@ -58,6 +60,7 @@ class RevokeOptions:
     id: Id
     reason: Annotated[str, typer.Option("--reason", help="Why. Kept in the audit.")] = ""
     store: Store = STORE
+    url: Url = None
     keys_file: KeysFile = None
     json: Json = False
 
@@ -71,6 +74,7 @@ class RotateOptions:
         "0s"
     )
     store: Store = STORE
+    url: Url = None
     keys_file: KeysFile = None
     json: Json = False
 
@@ -103,7 +107,7 @@ def _create(asked: CreateOptions, world: World) -> int:
     from symposia.cli.moments import duration
 
     expires = None if asked.expires is None else world.clock.time() + duration(asked.expires, "--expires")
-    with keyring(asked.store, asked.keys_file, world, make=True) as ring:
+    with keyring(asked, world, make=True) as ring:
         key, secret = ring.create(
             asked.name,
             asked.scope,
@@ -119,7 +123,7 @@ def _rotate(asked: RotateOptions, world: World) -> int:
     from symposia.cli.moments import duration
 
     grace_s = duration(asked.grace, "--grace")
-    with keyring(asked.store, asked.keys_file, world) as ring:
+    with keyring(asked, world) as ring:
         key, secret = ring.rotate(asked.id, grace_s=grace_s, actor=actor(world))
     return _made(key, secret, world, as_json=asked.json)
 
@@ -127,7 +131,7 @@ def _rotate(asked: RotateOptions, world: World) -> int:
 def _revoke(asked: RevokeOptions, world: World) -> int:
     from symposia.core.value import canonical
 
-    with keyring(asked.store, asked.keys_file, world) as ring:
+    with keyring(asked, world) as ring:
         key = ring.revoke(asked.id, actor=actor(world), reason=asked.reason)
     world.out.piece(canonical(_told(key)).decode() + "\n" if asked.json else f"{key.id} is revoked\n")
     return DONE
@@ -138,7 +142,7 @@ def _list(asked: ListOptions, world: World) -> int:
     from symposia.cli.table import Table
     from symposia.core.value import canonical
 
-    with keyring(asked.store, asked.keys_file, world) as ring:
+    with keyring(asked, world) as ring:
         keys = ring.all()
     if asked.json:
         world.out.piece(canonical([_told(key) for key in keys]).decode() + "\n")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from symposia.cli.exits import DONE, FINDINGS
-from symposia.cli.registry import STORE, Json, Store, actor, registry
+from symposia.cli.registry import STORE, Json, Store, Url, actor, registry
 from symposia.cli.world import World, guarded, this_world
 
 from .selectors import Model, model_of
@@ -37,6 +37,7 @@ class AliasOptions:
     reason: Annotated[str, typer.Option("--reason", help="Why. Kept in the audit.")]
     evidence: Annotated[str, typer.Option("--evidence", metavar="URL", help="What speaks for it.")] = ""
     store: Store = STORE
+    url: Url = None
     json: Json = False
 
 
@@ -47,6 +48,7 @@ class HistoryOptions:
     model: Model
     name: Name
     store: Store = STORE
+    url: Url = None
     json: Json = False
 
 
@@ -89,7 +91,7 @@ def _alias(asked: AliasOptions, world: World) -> int:
 
     model = model_of(asked.model)
     seqs: list[int] = []
-    with registry(asked.store, world) as kept:
+    with registry(asked.store, asked.url, world) as kept:
         to = None if asked.to == NONE else kept.profiles.resolve(model, asked.to)
         expect = _expected(kept.profiles, asked.expect)
         code = moved(
@@ -137,7 +139,7 @@ def _history(asked: HistoryOptions, world: World) -> int:
     from symposia.core.value import canonical, short
 
     model = model_of(asked.model)
-    with registry(asked.store, world) as kept:
+    with registry(asked.store, asked.url, world) as kept:
         moves = kept.profiles.history(model, asked.name)
         if not moves:
             raise UnknownName(f"alias of {model}", asked.name, {a.name for a in kept.profiles.aliases(model)})

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from symposia.cli.exits import DONE, FINDINGS
-from symposia.cli.registry import STORE, Json, Store, registry
+from symposia.cli.registry import STORE, Json, Store, Url, registry
 from symposia.cli.world import World, guarded, this_world
 
 
@@ -22,6 +22,7 @@ class AuditOptions:
         typer.Option("--verify", help="Hold every row against the chain of hashes; exit 1 if one differs."),
     ] = False
     store: Store = STORE
+    url: Url = None
     json: Json = False
 
 
@@ -36,7 +37,7 @@ def _audit(asked: AuditOptions, world: World) -> int:
     from symposia.cli.table import Table
     from symposia.core.value import canonical
 
-    with registry(asked.store, world) as kept:
+    with registry(asked.store, asked.url, world) as kept:
         rows = kept.audit(asked.since)
     if asked.json:
         world.out.piece(canonical(rows).decode() + "\n")
@@ -54,7 +55,7 @@ def _audit(asked: AuditOptions, world: World) -> int:
 def _verify(asked: AuditOptions, world: World) -> int:
     from symposia.core.value import canonical
 
-    with registry(asked.store, world) as kept:
+    with registry(asked.store, asked.url, world) as kept:
         seen = kept.verify()
     if asked.json:
         world.out.piece(canonical(seen).decode() + "\n")
@@ -62,7 +63,7 @@ def _verify(asked: AuditOptions, world: World) -> int:
         for flaw in seen.flaws:
             world.out.line(f"{flaw.table} {flaw.row}: {flaw.why}", "bold red")
         counted = f"{seen.audit} acts, {seen.profiles} profiles, {seen.aliases} moves, {seen.keys} keys"
-        world.out.line(f"{counted}: {f'{len(seen.flaws)} flaws' if seen.flaws else 'as they were written'}")
+        world.out.line(f"{counted}: {f'flaws: {len(seen.flaws)}' if seen.flaws else 'as they were written'}")
         world.out.line(f"last hash {seen.head or '-'}", "dim")
     return FINDINGS if seen.flaws else DONE
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from symposia.cli.exits import DONE
-from symposia.cli.registry import STORE, Json, Store, actor, registry
+from symposia.cli.registry import STORE, Json, Store, Url, actor, registry
 from symposia.cli.world import World, guarded, this_world
 
 from .create import Folders, try_it
@@ -27,6 +27,7 @@ class ExportOptions:
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.tar", help="The file to write.")]
     vectors: Folders = None
     store: Store = STORE
+    url: Url = None
     json: Json = False
 
 
@@ -44,6 +45,7 @@ class ImportOptions:
         typer.Option("--untried", help="Do not load the model to see whether it takes the interventions."),
     ] = False
     store: Store = STORE
+    url: Url = None
     json: Json = False
 
 
@@ -68,7 +70,7 @@ def _export(asked: ExportOptions, world: World) -> int:
     from .files import USUAL, Vectors
 
     vectors = Vectors([USUAL] if asked.vectors is None else asked.vectors)
-    with registry(asked.store, world) as kept:
+    with registry(asked.store, asked.url, world) as kept:
         one = kept.profiles.stored(digest_of(kept.profiles, asked.profile, archived=True))
     files = {name: vectors.library.find(name).encode() for name in vectors_needed(one.profile)}
     write_atomic(asked.out, packed(one.profile, files))
@@ -90,14 +92,14 @@ def _import(asked: ImportOptions, world: World) -> int:
     from .files import Vectors
 
     bundle = unpacked(asked.file.read_bytes(), digest_of=_vector_digest, what=str(asked.file))
-    if not asked.untried:
+    if not asked.untried and asked.url is None:  # a server tries it itself
         trial = Vectors([])
         for raw in bundle.vectors.values():
             trial.library.add(_vector(raw))
         try_it(bundle.profile, trial, world)
     for name, raw in bundle.vectors.items():
         write_atomic(asked.vectors / f"{name.removeprefix('sha256:')}.safetensors", raw)
-    with registry(asked.store, world, make=True) as kept:
+    with registry(asked.store, asked.url, world, make=True) as kept:
         digest = kept.profiles.put(bundle.profile, actor=actor(world), note=asked.note)
     if asked.json:
         world.out.piece(canonical({"digest": digest, "vectors": sorted(bundle.vectors)}).decode() + "\n")

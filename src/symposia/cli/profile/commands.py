@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from symposia.cli.exits import DONE
-from symposia.cli.registry import STORE, Json, Store, actor, registry
+from symposia.cli.registry import STORE, Json, Store, Url, actor, registry
 from symposia.cli.world import World, guarded, this_world
 
 from .selectors import Selector, digest_of, model_of
 
 if TYPE_CHECKING:
     from symposia.store.profiles import Alias, Stored
+
+_WIDTH = len("sampling.repetition_penalty")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class ListOptions:
     model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Of one model.")] = None
     archived: Annotated[bool, typer.Option("--archived", help="Archived ones too.")] = False
     store: Store = STORE
+    url: Url = None
     json: Json = False
 
 
@@ -34,6 +37,7 @@ class ShowOptions:
 
     profile: Selector
     store: Store = STORE
+    url: Url = None
     json: Json = False
 
 
@@ -44,6 +48,7 @@ class DiffOptions:
     a: Selector
     b: Selector
     store: Store = STORE
+    url: Url = None
     json: Json = False
 
 
@@ -54,6 +59,7 @@ class ArchiveOptions:
     profile: Selector
     reason: Annotated[str, typer.Option("--reason", help="Why. Kept in the audit.")]
     store: Store = STORE
+    url: Url = None
     json: Json = False
 
 
@@ -87,7 +93,7 @@ def _list(asked: ListOptions, world: World) -> int:
     from symposia.core.value import canonical, short
 
     model = None if asked.model is None else model_of(asked.model)
-    with registry(asked.store, world) as kept:
+    with registry(asked.store, asked.url, world) as kept:
         aliases = kept.profiles.aliases(model)
         found = [
             one
@@ -113,7 +119,7 @@ def _show(asked: ShowOptions, world: World) -> int:
     from symposia.cli.moments import moment
     from symposia.core.value import canonical
 
-    with registry(asked.store, world) as kept:
+    with registry(asked.store, asked.url, world) as kept:
         one = kept.profiles.stored(digest_of(kept.profiles, asked.profile, archived=True))
         aliases = kept.profiles.aliases(one.profile.model)
     if asked.json:
@@ -122,19 +128,19 @@ def _show(asked: ShowOptions, world: World) -> int:
     world.out.line(one.digest, "bold")
     names = ", ".join(_names(one, aliases)) or "-"
     gone = f", archived {moment(one.archived)}" if one.archived is not None else ""
-    world.out.line(f"  {'names':<24} {names}")
-    world.out.line(f"  {'made':<24} {moment(one.created)} by {one.actor}{gone}")
+    world.out.line(f"  {'names':<{_WIDTH}} {names}")
+    world.out.line(f"  {'made':<{_WIDTH}} {moment(one.created)} by {one.actor}{gone}")
     if one.note:
-        world.out.line(f"  {'note':<24} {one.note}")
+        world.out.line(f"  {'note':<{_WIDTH}} {one.note}")
     for path, value in sorted(_leaves(_plain(one))):
-        world.out.line(f"  {path:<24} {value}")
+        world.out.line(f"  {path:<{_WIDTH}} {value}")
     return DONE
 
 
 def _diff(asked: DiffOptions, world: World) -> int:
     from symposia.core.value import canonical
 
-    with registry(asked.store, world) as kept:
+    with registry(asked.store, asked.url, world) as kept:
         digests = [digest_of(kept.profiles, one, archived=True) for one in (asked.a, asked.b)]
         a, b = (dict(_leaves(_plain(kept.profiles.stored(digest)))) for digest in digests)
     changed = [path for path in sorted({*a, *b}) if a.get(path) != b.get(path)]
@@ -145,14 +151,14 @@ def _diff(asked: DiffOptions, world: World) -> int:
     for path in changed:
         for mark, side, style in (("-", a, "red"), ("+", b, "green")):
             if path in side:
-                world.out.line(f"{mark} {path:<24} {side[path]}", style)
+                world.out.line(f"{mark} {path:<{_WIDTH}} {side[path]}", style)
     return DONE
 
 
 def _archive(asked: ArchiveOptions, world: World) -> int:
     from symposia.core.value import canonical
 
-    with registry(asked.store, world) as kept:
+    with registry(asked.store, asked.url, world) as kept:
         digest = digest_of(kept.profiles, asked.profile, archived=True)
         kept.profiles.archive(digest, actor=actor(world), reason=asked.reason)
     world.out.piece(canonical({"archived": digest}).decode() + "\n" if asked.json else f"{digest}\n")

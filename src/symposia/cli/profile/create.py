@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from symposia.cli.registry import STORE, Json, Store, actor, registry
+from symposia.cli.registry import STORE, Json, Store, Url, actor, registry
 from symposia.cli.world import World, guarded, this_world
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class CreateOptions:
         typer.Option("--untried", help="Do not load the model to see whether it takes the interventions."),
     ] = False
     store: Store = STORE
+    url: Url = None
     json: Json = False
 
 
@@ -54,9 +55,9 @@ def _create(asked: CreateOptions, world: World) -> int:
 
     vectors = Vectors([USUAL] if asked.vectors is None else asked.vectors)
     profile = read_profile(asked.file, vectors)
-    if not asked.untried:
+    if not asked.untried and asked.url is None:  # a server tries it itself
         try_it(profile, vectors, world)
-    with registry(asked.store, world, make=True) as kept:
+    with registry(asked.store, asked.url, world, make=True) as kept:
         digest = kept.profiles.put(profile, actor=actor(world), note=asked.note)
         pointing = {one.name: one.digest for one in kept.profiles.aliases(profile.model)}
         if asked.alias is not None and pointing.get(asked.alias) != digest:

@@ -15,23 +15,22 @@ from symposia.cli.world import World
 from symposia.core.clock import Clock
 from symposia.core.errors import InvalidInput
 from symposia.core.redact import Redactor
-from symposia.core.served import BudgetConfigUpdated
-from symposia.core.store import Entry, Query
+from symposia.core.store import Query
 from symposia.core.version import __version__
 from symposia.serve.app import App
-from symposia.serve.budget import CostPolicy, form, horizon_s, written
+from symposia.serve.budget import CostPolicy, horizon_s
 from symposia.serve.follow import taken
 from symposia.serve.ledger import Ledger
 from symposia.serve.ledger.fold import TYPES, folded
 from symposia.serve.ledger.opened import opened as open_ledger
 from symposia.serve.log import Log
 from symposia.serve.metrics import Metrics
+from symposia.serve.policies import put_in_force
 from symposia.serve.server import Kit, Server
 from symposia.serve.settings import Settings
 from symposia.serve.traces import Traces
 from symposia.store import Storage
 from symposia.store import opened as open_store
-from symposia.store.audit import Act
 
 from .backends import backends_of, upstream_key
 from .configured import Configured, refusals
@@ -126,16 +125,7 @@ def declare(storage: Storage, policy: CostPolicy, in_force: CostPolicy, now: flo
     if policy == in_force:
         return
     reason = "the budget that this server was started with"
-    event = BudgetConfigUpdated(before=form(in_force), after=form(policy), actor=_WHO, reason=reason)
-    act = Act(
-        actor=_WHO,
-        action="budget_config_updated",
-        subject="budget",
-        before=written(in_force).decode(),
-        after=written(policy).decode(),
-        reason=reason,
-    )
-    storage.record(Entry(event=event, stream="budget", time=now), act)
+    put_in_force(storage, policy, actor=_WHO, reason=reason, now=now)
 
 
 def _redactor(settings: Settings, world: World) -> Redactor:

@@ -12,7 +12,7 @@ from symposia.store.profiles import Stored
 
 from .forms import Note, ReasonForm
 from .operation import Ask, Reply
-from .shown import Created, ProfileList, ProfileShown, profile_shown, row_of
+from .shown import Created, ProfileList, ProfileShown, profile_shown
 from .trial import tried
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ async def listed(server: Server, ask: Ask[None, None]) -> Reply:
     stored, aliases = await to_thread(
         lambda: (server.storage.profiles.all(), server.storage.profiles.aliases())
     )
-    return Reply(ProfileList(profiles=tuple(row_of(one, aliases) for one in stored)))
+    return Reply(ProfileList(profiles=tuple(profile_shown(one, aliases) for one in stored)))
 
 
 async def shown(server: Server, ask: Ask[None, None]) -> Reply:
@@ -64,7 +64,7 @@ async def archive(server: Server, ask: Ask[ReasonForm, None]) -> Reply:
         profiles.archive(digest, actor=ask.actor, reason=ask.body.reason)
         return profiles.stored(digest)
 
-    return Reply(row_of(await to_thread(archived), ()))
+    return Reply(profile_shown(await to_thread(archived), ()))
 
 
 def served(server: Server, profile: Profile) -> ServedModel | None:

@@ -22,12 +22,11 @@ class Created(Shown, frozen=True, kw_only=True):
     digest: str
 
 
-class ProfileRow(Shown, frozen=True, kw_only=True):
-    """A profile in a list; `archived`: since when it answers no more."""
+class ProfileShown(Shown, frozen=True, kw_only=True):
+    """A profile with its names and where it came from; `archived`: since when it answers no more."""
 
     digest: str
-    model: str
-    interventions: int
+    profile: Profile
     aliases: tuple[str, ...]
     created: float
     actor: str
@@ -38,13 +37,7 @@ class ProfileRow(Shown, frozen=True, kw_only=True):
 class ProfileList(Shown, frozen=True, kw_only=True):
     """Every profile, in order of arrival."""
 
-    profiles: tuple[ProfileRow, ...]
-
-
-class ProfileShown(ProfileRow, frozen=True, kw_only=True):
-    """A profile with all that it holds."""
-
-    profile: Profile
+    profiles: tuple[ProfileShown, ...]
 
 
 class AliasList(Shown, frozen=True, kw_only=True):
@@ -164,34 +157,14 @@ def pool_shown(standing: Standing) -> PoolShown:
     )
 
 
-def row_of(one: Stored, aliases: tuple[Alias, ...]) -> ProfileRow:
-    """A profile in a list."""
-    return ProfileRow(
-        digest=one.digest,
-        model=one.profile.model,
-        interventions=len(one.profile.interventions),
-        aliases=_names(one, aliases),
-        created=one.created,
-        actor=one.actor,
-        note=one.note,
-        archived=one.archived,
-    )
-
-
 def profile_shown(one: Stored, aliases: tuple[Alias, ...]) -> ProfileShown:
-    """A profile with all that it holds."""
+    """A profile as it is shown."""
     return ProfileShown(
         digest=one.digest,
-        model=one.profile.model,
-        interventions=len(one.profile.interventions),
-        aliases=_names(one, aliases),
+        profile=one.profile,
+        aliases=tuple(alias.name for alias in aliases if alias.digest == one.digest),
         created=one.created,
         actor=one.actor,
         note=one.note,
         archived=one.archived,
-        profile=one.profile,
     )
-
-
-def _names(one: Stored, aliases: tuple[Alias, ...]) -> tuple[str, ...]:
-    return tuple(alias.name for alias in aliases if alias.digest == one.digest)

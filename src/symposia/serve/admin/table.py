@@ -64,7 +64,7 @@ _PROFILES: tuple[Operation, ...] = (
             "Let a profile answer no more.",
             _WRITE,
             asks=forms.ReasonForm,
-            answers=shown.ProfileRow,
+            answers=shown.ProfileShown,
             faults=(_PROFILE, "in_use"),
         ),
         profiles.archive,

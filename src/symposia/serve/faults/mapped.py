@@ -14,6 +14,7 @@ from symposia.core.errors import (
     InvalidInput,
     InvalidIntervention,
     SelectionMissed,
+    StoreUnreachable,
     TemplateError,
     UnknownModel,
     UnsupportedRequest,
@@ -78,8 +79,8 @@ def fault_of(error: BaseException, view: View) -> Fault:
             return Fault("invalid_value", _said(error, view), param="messages")
         case InvalidInput():
             return Fault("invalid_value", _said(error, view))
-        case LedgerUnreachable():
-            return Fault("server_is_overloaded", "budgets cannot be checked now; ask again")
+        case LedgerUnreachable() | StoreUnreachable():
+            return Fault("server_is_overloaded", "the server cannot reach its own records now; ask again")
         case _:
             return Fault("internal_error", _WORDS["internal_error"])
 
