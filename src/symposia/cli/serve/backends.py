@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from symposia.backends.keys import read_key
 from symposia.backends.policy import Timeouts
+from symposia.backends.replay import ENDPOINT as REPLAY
+from symposia.backends.replay import Replay
 from symposia.core.clock import Clock
 from symposia.core.errors import InvalidInput
 from symposia.core.models import resolve
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from symposia.backends.relay import Relay
 
 UPSTREAM_KEY = "INFERENCE_API_KEY"
+SCRIPTED = "scripted"
 Unknown = Callable[[str], None]
 
 
@@ -66,7 +69,10 @@ def backends_of(
     hosted: Backend | None = None
     found: dict[str, Backend] = {}
     for model in settings.served:
-        if _is_local(model.address):
+        kind, _, rest = model.address.partition(":")
+        if kind == REPLAY and rest:
+            found[model.name] = Replay.read(Path(rest), clock)
+        elif _is_local(model.address):
             found[model.name] = local
         else:
             hosted = hosted or _endpoints(env)
@@ -107,7 +113,7 @@ def upstream_key(settings: Settings, env: Mapping[str, str]) -> Secret | None:
 def _is_local(address: str) -> bool:
     from symposia.backends.endpoints import HOSTED
 
-    return resolve(address, (*HOSTED, "scripted", "replay")).source != "endpoint"
+    return resolve(address, (*HOSTED, SCRIPTED)).source != "endpoint"
 
 
 def _engines(settings: Settings) -> Backend:
