@@ -5,6 +5,7 @@ What a model's server says is passed on only where it is about the caller's requ
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from symposia.core.errors import (
@@ -46,6 +47,10 @@ _WORDS = {
     "server_is_overloaded": "the server cannot take this request now; ask again",
     "intervention_not_applied": "the engine could not prove that the steering was applied; the result is withheld",
 }
+_UNREACHABLE: Mapping[type[Exception], str] = {
+    StoreUnreachable: "the store cannot be reached now; nothing was changed; ask again",
+    LedgerUnreachable: "budgets cannot be checked now; ask again",
+}
 
 
 class View(NamedTuple):
@@ -79,12 +84,8 @@ def fault_of(error: BaseException, view: View) -> Fault:
             return Fault("invalid_value", _said(error, view), param="messages")
         case InvalidInput():
             return Fault("invalid_value", _said(error, view))
-        case StoreUnreachable():
-            return Fault(
-                "server_is_overloaded", "the store cannot be reached now; nothing was changed; ask again"
-            )
-        case LedgerUnreachable():
-            return Fault("server_is_overloaded", "budgets cannot be checked now; ask again")
+        case StoreUnreachable() | LedgerUnreachable():
+            return Fault("server_is_overloaded", _UNREACHABLE[type(error)])
         case _:
             return Fault("internal_error", _WORDS["internal_error"])
 
