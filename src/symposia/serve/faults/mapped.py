@@ -5,7 +5,6 @@ What a model's server says is passed on only where it is about the caller's requ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from symposia.core.errors import (
@@ -47,10 +46,6 @@ _WORDS = {
     "server_is_overloaded": "the server cannot take this request now; ask again",
     "intervention_not_applied": "the engine could not prove that the steering was applied; the result is withheld",
 }
-_UNREACHABLE: Mapping[type[Exception], str] = {
-    StoreUnreachable: "the store cannot be reached now; nothing was changed; ask again",
-    LedgerUnreachable: "budgets cannot be checked now; ask again",
-}
 
 
 class View(NamedTuple):
@@ -84,8 +79,8 @@ def fault_of(error: BaseException, view: View) -> Fault:
             return Fault("invalid_value", _said(error, view), param="messages")
         case InvalidInput():
             return Fault("invalid_value", _said(error, view))
-        case StoreUnreachable() | LedgerUnreachable():
-            return Fault("server_is_overloaded", _UNREACHABLE[type(error)])
+        case LedgerUnreachable() | StoreUnreachable():
+            return Fault("server_is_overloaded", "the server cannot reach its own records now; ask again")
         case _:
             return Fault("internal_error", _WORDS["internal_error"])
 
