@@ -207,3 +207,16 @@ def test_secrets_are_no_labels() -> None:
     assert secret not in text
     assert shaped not in text
     assert text.count("[redacted:upstream]") >= 6
+
+
+@given(
+    st.lists(any_event(st.sampled_from(["https://up.example?k=hush-hush", "\nsk-" + "a1" * 12])), max_size=5)
+)
+def test_no_field_of_an_event_shows_a_secret(events: list[Any]) -> None:
+    """A secret in any word of any event is in no label."""
+    metrics = Metrics("1", Redactor({"upstream": "https://up.example?k=hush-hush"}))
+    for event in events:
+        metrics(0.0, event)
+    text = metrics.text(Readings()).decode()
+    assert "hush" not in text
+    assert "a1" * 12 not in text
