@@ -11,6 +11,8 @@ import httpx2
 import pytest
 
 from symposia.core.clock import SystemClock
+from symposia.core.served import BudgetDecision, BudgetWarning
+from symposia.serve.ledger.opened import opened as open_ledger
 from symposia.store import opened
 from tests.serve.admin.office import HELLO, STEERED, scripted
 from tests.serving import Serving, until
@@ -39,13 +41,18 @@ class Pair:
 
 
 @contextmanager
-def pair(url: str) -> Iterator[Pair]:
-    """Two servers that live within."""
+def pair(url: str, ledger: str = "memory") -> Iterator[Pair]:
+    """Two servers that live within; each opens the ledger for itself."""
     with ExitStack() as stack:
         servers = []
         for _ in range(2):
             storage = stack.enter_context(opened(url, clock=SystemClock()))
-            serving = Serving({"tiny": scripted()}, storage=storage, addresses={"tiny": "script:tiny"})
+            serving = Serving(
+                {"tiny": scripted()},
+                storage=storage,
+                ledger=open_ledger(ledger, clock=SystemClock()),
+                addresses={"tiny": "script:tiny"},
+            )
             servers.append(stack.enter_context(serving))
         both = Pair(servers)
         stack.callback(both.client.close)
@@ -95,3 +102,27 @@ def test_a_key_made_at_one_is_revoked_at_the_other(both: Pair) -> None:
     until(lambda: made in other.view.callers)
     both.ask("DELETE", f"/keys/{made}", at=1)
     until(lambda: both.servers[0].server.view.callers[made].revoked is not None)
+
+
+@pytest.mark.parametrize("hard", [True, False])
+def test_a_soft_line_is_told_of_once_over_both(tmp_path: Path, hard: bool) -> None:
+    """Requests at two servers on one ledger: one warning a crossing; emptied, the pool warns once more.
+
+    Without hard limits all are let through, and each above the limit is an event that says so.
+    """
+    with pair(str(tmp_path / "s.db"), f"sqlite:{tmp_path / 'l.db'}") as both:
+        policy = {"default": {"max_requests": 10, "soft_fraction": 0.5}, "hard_limits": hard}
+        url = f"{both.servers[0].root}/admin/v1/budget"
+        both.client.put(url, json=policy, headers={"if-match": '"0"'}, params={"reason": "x"})
+        until(lambda: both.servers[1].server.view.revision == 1)
+        statuses = [both.chat(n % 2).status_code for n in range(14)]
+        assert statuses == [200] * 10 + [429 if hard else 200] * 4
+        events = [event for serving in both.servers for event in serving.events]
+        assert len([event for event in events if isinstance(event, BudgetWarning)]) == 1
+        decisions = [event.decision for event in events if isinstance(event, BudgetDecision)]
+        assert decisions.count("blocked" if hard else "would_block") == 4
+        [pool] = {one["pool"] for one in both.ask("GET", "/budget/usage").json()["pools"]}
+        both.ask("POST", "/budget/reset", {"pool": pool, "reason": "x"}, at=1)
+        assert [both.chat(n % 2).status_code for n in range(6)] == [200] * 6
+        warnings = [e for serving in both.servers for e in serving.events if isinstance(e, BudgetWarning)]
+        assert len(warnings) == 2
