@@ -21,6 +21,7 @@ _REF = "#/components/schemas/{name}"
 _KEYED = ("invalid_api_key", "insufficient_scope")
 _SENT = ("invalid_json", "invalid_value", "unknown_parameter", "request_too_large", "unsupported_media_type")
 _ALWAYS = ("internal_error",)
+_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 def document(routes: Sequence[Route] = ROUTES, limits: Limits = Limits()) -> Json:
@@ -60,6 +61,19 @@ def _narrow(chat: Json, limits: Limits) -> None:
     for option in fields["n"]["anyOf"]:
         if option.get("type") == "integer":
             option["maximum"] = limits.max_n
+    chat["allOf"] = [
+        _only_beside("top_logprobs", "integer", "logprobs"),
+        _only_beside("stream_options", "object", "stream"),
+        {"not": {"properties": {name: {"type": "integer"} for name in _LIMITS}, "required": list(_LIMITS)}},
+    ]
+
+
+def _only_beside(field: str, kind: str, other: str) -> Json:
+    """A field that has a meaning only where another is true."""
+    return {
+        "if": {"properties": {field: {"type": kind}}, "required": [field]},
+        "then": {"properties": {other: {"const": True}}, "required": [other]},
+    }
 
 
 def _operation(route: Route, named: dict[type[msgspec.Struct], Json], schemas: Json) -> Json:
@@ -121,8 +135,9 @@ def _also(route: Route, named: dict[type[msgspec.Struct], Json]) -> Json:
 
 
 def _codes(route: Route) -> Iterable[str]:
-    own = [*(_KEYED if route.scopes else ()), *(_SENT if route.asks is not None else ()), *route.faults]
-    return dict.fromkeys([*own, *_ALWAYS])
+    keyed, sent = _KEYED if route.scopes else (), _SENT if route.asks is not None else ()
+    queried = ("invalid_value",) if route.query is not None else ()
+    return dict.fromkeys([*keyed, *sent, *queried, *route.faults, *_ALWAYS])
 
 
 def _json_of(schema: Json) -> Json:

@@ -274,3 +274,14 @@ def test_an_effort_the_model_does_not_react_to_is_refused() -> None:
     assert (fault.code, fault.param) == ("unsupported_parameter", "reasoning_effort")
     assert "off, on" in fault.message
     assert requests({"reasoning_effort": "none"}, card=switch)[0].sampling.thinking == "off"
+
+
+def test_json_that_lies_too_deep_is_named() -> None:
+    """Whoever renders or hashes it later does so recursively: it is refused here."""
+    deep: Any = {}
+    for _ in range(150):
+        deep = {"x": [deep]}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": deep}}
+    assert refused({"response_format": form}).param == "response_format.json_schema.schema"
+    shallow = {"type": "function", "function": {"name": "a", "parameters": deep["x"][0]["x"][0]}}
+    assert refused({"tools": [tool("b"), shallow]}).param == "tools[1].function.parameters"

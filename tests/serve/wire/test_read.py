@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symposia.core.profile import Profile
+from symposia.core.request import ModelCard
 from symposia.serve.faults import Fault
-from symposia.serve.wire import ChatRequest, Limits, read
+from symposia.serve.wire import ChatRequest, Limits, read, read_as
 from tests.serve.bodies import (
     COMPONENTS,
     FULL,
@@ -58,6 +60,15 @@ def refused(body: bytes) -> Fault:
     return fault
 
 
+def code_of(body: bytes) -> str | None:
+    """The code of the fault of a body, None if it is read."""
+    try:
+        read(body, LIMITS)
+    except Fault as fault:
+        return fault.code
+    return None
+
+
 def test_the_whole_form_is_read() -> None:
     """A body with every field is a request, and no field of the document is missing from it."""
     ask = read(raw(FULL), LIMITS)
@@ -73,12 +84,16 @@ def test_the_whole_form_is_read() -> None:
 def test_what_the_schema_refuses_is_400_with_its_path(
     place: tuple[tuple[str | int, ...], Json], value: Json
 ) -> None:
-    """Promise 11: any value at any place; jsonschema says whether it fits, and `param` points at it or into it."""
+    """Promise 11: any value at any place; jsonschema says whether it fits, and `param` points at it or into it.
+
+    What the document allows is read; only steering may contradict itself in ways that no schema says.
+    """
     path, schema = place
     body = with_value(FULL, path, value)
     if validator(schema).is_valid(value):
-        with suppress(Fault):  # contradictions between fields, whole numbers written as floats
-            read(raw(body), LIMITS)
+        once = {key: item for key, item in body.items() if key != "max_tokens"} if path else body
+        if validator({"$ref": "#/components/schemas/ChatRequest"}).is_valid(once):
+            assert code_of(raw(once)) in (None, "invalid_steering")
         return
     fault = refused(raw(body))
     param = fault.param or ""
@@ -157,6 +172,25 @@ def test_numbers_without_end_are_named(number: bytes) -> None:
     tool = b'{"type":"function","function":{"name":"f","parameters":{"x":[' + number + b"]}}}"
     fault = refused(raw(SMALL)[:-1] + b',"tools":[' + tool + b"]}")
     assert fault.param == "tools[0].function.parameters.x[0]"
+
+
+@given(n=st.integers(1, 8), seed=st.integers(-(2**53) + 1, 2**53 - 1))
+def test_a_whole_number_may_be_written_with_a_point(n: int, seed: int) -> None:
+    """JSON tells 5 and 5.0 not apart, and neither does the schema; 5.5 is none."""
+    ask = read(raw(SMALL | {"n": float(n), "seed": float(seed)}), LIMITS)
+    assert (ask.n, ask.seed) == (n, seed)
+    assert refused(raw(SMALL | {"n": n + 0.5})).param == "n"
+    assert refused(raw(SMALL | {"n": float(n), "zz": 1})).param == "zz"
+
+
+@pytest.mark.parametrize("depth", [50, 400, 900, 980, 990, 1_000, 5_000, 100_000])
+@pytest.mark.parametrize("more", [b"", b',"zz":1', b',"n":1.0', b',"n":0.5'])
+def test_depth_is_never_our_failure(depth: int, more: bytes) -> None:
+    """Deep JSON is read, or 400; nothing else, at whatever depth the interpreter gives up."""
+    deep = b'{"x":' + b"[" * depth + b"]" * depth + b"}"
+    tool = b'{"type":"function","function":{"name":"f","parameters":' + deep + b"}}"
+    with suppress(Fault):
+        read(raw(SMALL)[:-1] + b',"tools":[' + tool + b"]" + more + b"}", LIMITS)
 
 
 CASES = [
@@ -270,3 +304,27 @@ def test_long_and_secretive_input_is_not_thrown_back() -> None:
     assert len(fault.param or "") < 300
     assert len(fault.message) < 2_000
     assert len(refused(raw(SMALL | {"temperature": "x" * 1_000_000})).message) < 300
+
+
+def test_any_other_body_is_read_alike() -> None:
+    """A profile, with sets, rows and contradictions: the same paths and codes."""
+    profile = {
+        "model": "m",
+        "sampling": {"max_tokens": 5.0},
+        "interventions": [{"op": "ablate", "vector": "v"}],
+    }
+    assert read_as(raw(profile), Profile).sampling.max_tokens == 5
+    for more, code, param in (
+        ({"sampling": {"temperature": 11}}, "invalid_value", "sampling.temperature"),
+        ({"sampling": {"logit_bias": [[1, 2, 3]]}}, "invalid_value", "sampling.logit_bias[0]"),
+        ({"tools": [{"name": "a"}]}, "invalid_value", "tools[0].description"),
+        ({"interventions": [{"op": "cap", "vector": "v"}]}, "invalid_steering", "interventions[0]"),
+        ({"sytem": "x"}, "unknown_parameter", "sytem"),
+    ):
+        with pytest.raises(Fault) as caught:
+            read_as(raw(profile | more), Profile)
+        assert (caught.value.code, caught.value.param) == (code, param)
+    card = {"model": "m", "features": ["seed", "sed"]}
+    with pytest.raises(Fault) as caught:
+        read_as(raw(card), ModelCard)
+    assert caught.value.param == "features[1]"

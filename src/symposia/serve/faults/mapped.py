@@ -79,12 +79,8 @@ def fault_of(error: BaseException, view: View) -> Fault:
             return Fault("invalid_value", _said(error, view), param="messages")
         case InvalidInput():
             return Fault("invalid_value", _said(error, view))
-        case StoreUnreachable():
-            return Fault(
-                "server_is_overloaded", "the store cannot be reached now; nothing was changed; ask again"
-            )
-        case LedgerUnreachable():
-            return Fault("server_is_overloaded", "budgets cannot be checked now; ask again")
+        case LedgerUnreachable() | StoreUnreachable():
+            return Fault("server_is_overloaded", "the server cannot reach its own records now; ask again")
         case _:
             return Fault("internal_error", _WORDS["internal_error"])
 

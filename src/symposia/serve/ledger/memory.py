@@ -8,8 +8,8 @@ from symposia.core.clock import Clock
 from symposia.core.served import Field
 
 from . import Charge, Held, Lease, Refusal, Settlement, Standing
-from .pools import Pool, again, alive, forgotten, give_back, hold, leaves, looked, made, settle
-from .window import TICKS, Window, ticks
+from .pools import Pool, again, alive, forgotten, give_back, granted, hold, looked, made, remembered, settle
+from .window import Window, ticks
 
 _THEN = 0
 """Before all that was restored: no window moves on, as only admissions tell when they were."""
@@ -36,8 +36,7 @@ class MemoryLedger:
         windows = [self._windows.get((c.pool, c.field)) or self._made(c, now) for c in charges]
         for window in windows:
             now = max(now, window.latest)
-        at = now / TICKS
-        wanted = Lease(id=lease, charges=charges, admitted_s=at, expires_s=at + ttl_s)
+        wanted = granted(lease, charges, now, ticks(ttl_s))
         answer = hold(windows, wanted, now, hard=hard)
         if charges and isinstance(answer, Held):
             self._keep(wanted)
@@ -58,7 +57,7 @@ class MemoryLedger:
         now = self._now()
         self._return_overdue(now)
         found, self._unreported = tuple(self._unreported), []
-        self._returned = {lease.id: lease for lease in self._returned.values() if leaves(lease) > now}
+        self._returned = {lease.id: lease for lease in self._returned.values() if remembered(lease) > now}
         self._windows = {pool: window for pool, window in self._windows.items() if forgotten(window) > now}
         return found
 

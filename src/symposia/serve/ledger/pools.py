@@ -12,7 +12,7 @@ from .window import TICKS, Window, shape, ticks
 
 Pool = tuple[str, Field]
 IDLE = 3600 * TICKS
-"""How long an empty window is remembered, in ticks: longer than any lease that could still name it."""
+"""How long what is over is remembered, in ticks: longer than anybody takes to ask about it."""
 
 
 def made(charge: Charge, now: int) -> Window:
@@ -23,6 +23,11 @@ def made(charge: Charge, now: int) -> Window:
 def key(charge: Charge) -> Pool:
     """What a window is known by."""
     return charge.pool, charge.field
+
+
+def granted(name: str, charges: tuple[Charge, ...], now: int, ttl: int) -> Lease:
+    """A lease from now on, for so many ticks."""
+    return Lease(id=name, charges=charges, admitted_s=now / TICKS, expires_s=(now + ttl) / TICKS)
 
 
 def hold(windows: Sequence[Window], lease: Lease, now: int, *, hard: bool) -> Held | Refusal:
@@ -115,13 +120,12 @@ def empty(charge: Charge) -> Standing:
     )
 
 
-def leaves(lease: Lease) -> int:
-    """When none of a lease's charges counts any more, by the shapes it was admitted under."""
+def remembered(lease: Lease) -> int:
+    """Until when a lease that was returned can still be settled: an hour past its time and its windows."""
     admitted = ticks(lease.admitted_s)
-    return max(
-        (admitted // span.delta + span.buckets + 1) * span.delta
-        for span in (shape(charge, admitted) for charge in lease.charges)
-    )
+    spans = [shape(charge, admitted) for charge in lease.charges]
+    left = max((admitted // span.delta + span.buckets + 1) * span.delta for span in spans)
+    return max(left, ticks(lease.expires_s)) + IDLE
 
 
 def forgotten(window: Window) -> int:

@@ -11,10 +11,24 @@ from symposia.core.served import Field
 
 from . import Charge, Held, Lease, Refusal, Settlement, Standing
 from .connections import Connections
-from .pools import Pool, again, alive, distinct, forgotten, give_back, hold, key, leaves, looked, made, settle
+from .pools import (
+    Pool,
+    again,
+    alive,
+    distinct,
+    forgotten,
+    give_back,
+    granted,
+    hold,
+    key,
+    looked,
+    made,
+    remembered,
+    settle,
+)
 from .saved import packed, packed_lease, unpacked, unpacked_lease
 from .statements import Statements
-from .window import TICKS, Window, ticks
+from .window import Window, ticks
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -54,8 +68,7 @@ class PostgresLedger:
                     windows = [w for charge in charges if (w := locked.windows.get(key(charge))) is not None]
                     if len(windows) == len(charges) and not locked.overdue:
                         now = max([locked.now, *(window.latest for window in windows)])
-                        at = now / TICKS
-                        wanted = Lease(id=lease, charges=charges, admitted_s=at, expires_s=at + ttl_s)
+                        wanted = granted(lease, charges, now, ticks(ttl_s))
                         answer = hold(windows, wanted, now, hard=hard)
                         await self._save(connection, charges, windows)
                         if charges and isinstance(answer, Held):
@@ -161,7 +174,7 @@ class PostgresLedger:
         for lease in (unpacked_lease(raw) for (raw,) in rows):
             async with connection.pipeline(), connection.transaction():
                 locked = await self._lock(connection, lease.charges)
-                returned = await connection.execute(self._sql.give_back, (leaves(lease), lease.id))
+                returned = await connection.execute(self._sql.give_back, (remembered(lease), lease.id))
                 if await returned.fetchone() is not None:
                     windows = [locked.windows.get(key(charge)) for charge in lease.charges]
                     give_back(windows, lease, locked.now)

@@ -3,7 +3,7 @@
 from .build import Aim, choice_seed, output_tokens, to_requests
 from .chat import ChatRequest, Limits, SteeringAsk
 from .lines import opening
-from .read import read
+from .read import read, read_as
 
 __all__ = [
     "Aim",
@@ -14,5 +14,6 @@ __all__ = [
     "opening",
     "output_tokens",
     "read",
+    "read_as",
     "to_requests",
 ]

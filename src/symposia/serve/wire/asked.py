@@ -12,7 +12,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Base of every struct of a request."""
 
 
-Name = Annotated[str, Meta(pattern=r"^[^\s<|\\/>]{1,64}$(?!\n)")]
+_BLANK = r"\u0000-\u0020\u007f-\u00a0\u2000-\u200f\u2028-\u202f\u3000"  # \s is not the same in every language
+Name = Annotated[str, Meta(pattern=rf"^[^{_BLANK}<|\\/>]{{1,64}}$(?!\n)")]
 """An author: no blanks, and nothing that templates mark with."""
 
 NonEmpty = Annotated[str, Meta(min_length=1)]

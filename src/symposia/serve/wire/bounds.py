@@ -38,9 +38,12 @@ _SCALARS: dict[type[inspect.Type], Scalar] = {
 }
 
 
+_OTHER = Scalar("another value", lambda _: True)
+
+
 def scalar_of(kind: inspect.Type) -> Scalar:
-    """The JSON type of a scalar."""
-    return _SCALARS[type(kind)]
+    """The JSON type of a scalar; of one that has no type of its own in JSON, such as a date, nothing is known."""
+    return _SCALARS.get(type(kind), _OTHER)
 
 
 def bounds_of(kind: inspect.Type) -> list[Bound]:

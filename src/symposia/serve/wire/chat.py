@@ -25,8 +25,11 @@ Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 MaxTokens = Annotated[int, Meta(ge=1)]
 Stops = Annotated[tuple[Short, ...], Meta(min_length=1, max_length=4)]
-TokenId = Annotated[int, Meta(ge=0)]
+TokenId = Annotated[int, Meta(ge=0, le=9_999_999_999)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
+Biases = Annotated[
+    dict[TokenId, Bias], Meta(extra_json_schema={"propertyNames": {"pattern": "^(0|[1-9][0-9]{0,9})$"}})
+]
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]],
     Meta(max_length=MOST_PAIRS),
@@ -76,7 +79,7 @@ class ChatRequest(Asked, frozen=True, kw_only=True):
     repetition_penalty: Annotated[float, Meta(gt=0)] | None = None
     seed: Int64 | None = None
     stop: Short | Stops | None = None
-    logit_bias: dict[TokenId, Bias] | None = None
+    logit_bias: Biases | None = None
     max_tokens: MaxTokens | None = None
     max_completion_tokens: MaxTokens | None = None
     n: Annotated[int, Meta(ge=1)] | None = None

@@ -18,6 +18,7 @@ from symposia.core.message import Reasoning, ToolCall
 from symposia.serve.faults import Fault
 from symposia.talk.labels import impostor, labelled
 
+from .depth import refuse_deep
 from .messages import (
     AssistantMessage,
     ChatMessage,
@@ -122,12 +123,12 @@ def _own(said: AssistantMessage, speaker: str, turn: int, calls: dict[str, str])
 
 
 def _call(call: SentCall, turn: int, at: int) -> ToolCall:
-    raw = call.function.arguments
+    raw, param = call.function.arguments, f"messages[{turn}].tool_calls[{at}].function.arguments"
     try:
         arguments = _arguments(raw) if raw.strip() else {}
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        param = f"messages[{turn}].tool_calls[{at}].function.arguments"
         raise _refused(param, "the text of a JSON object", f"{raw[:80]!r} ({error})") from None
+    refuse_deep(arguments, param)
     return ToolCall(id=call.id, name=call.function.name, arguments=arguments)
 
 

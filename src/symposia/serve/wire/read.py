@@ -5,13 +5,18 @@ The decoder does it in one pass; only a body that it refuses is walked, field by
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
+from symposia.core.value import decoder
 from symposia.serve.faults import Fault
 
 from .chat import ChatRequest, Limits
-from .diagnose import diagnosed
+from .diagnose import diagnosed, whole_numbers
 
+T = TypeVar("T", bound=msgspec.Struct)
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _decode = msgspec.json.Decoder(ChatRequest).decode
 
 
@@ -19,10 +24,32 @@ def read(raw: bytes, limits: Limits) -> ChatRequest:
     """The request in a body. Raises `Fault` 400 whose `param` is the JSON path of the first field at fault."""
     try:
         ask = _decode(raw)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise diagnosed(raw, ChatRequest, error) from None
+    except _UNREADABLE as error:
+        ask = _mended(raw, ChatRequest, error)
     _check(ask, limits)
     return ask
+
+
+def read_as(raw: bytes, kind: type[T]) -> T:
+    """Any other body, as `kind` has it; the same faults."""
+    try:
+        value: T = decoder(kind).decode(raw)
+    except _UNREADABLE as error:
+        value = _mended(raw, kind, error)
+    return value
+
+
+def _mended(raw: bytes, kind: type[T], error: Exception) -> T:
+    """The value, if all that was wrong with it are whole numbers with a point."""
+    again = whole_numbers(raw)
+    if again is not None:
+        try:
+            value: T = decoder(kind).decode(again)
+        except _UNREADABLE as still:
+            raw, error = again, still
+        else:
+            return value
+    raise diagnosed(raw, kind, error)
 
 
 def _check(ask: ChatRequest, limits: Limits) -> None:

@@ -10,6 +10,7 @@ from symposia.core.toolspec import ToolSpec
 from symposia.serve.faults import Fault
 
 from .chat import ChatRequest
+from .depth import refuse_deep
 from .shapes import JsonObjectFormat, JsonSchemaFormat, NamedTool, ResponseFormat, Tool
 
 _NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
@@ -29,7 +30,7 @@ def shape_of(ask: ChatRequest, given: tuple[ToolSpec, ...]) -> Shape:
     """What the caller wants of the reply. `given` are the profile's tools, which come first.
 
     Raises `Fault` for a name that stands twice, a demanded tool that is not there, a choice that cannot be demanded,
-    and for a call and a shape at once.
+    a call and a shape at once, and JSON that lies too deep.
     """
     if ask.tools is None and ask.tool_choice is None and ask.response_format is None and not given:
         return Shape()
@@ -53,6 +54,7 @@ def _specs(tools: Sequence[Tool], given: tuple[ToolSpec, ...]) -> list[ToolSpec]
             )
         names.add(function.name)
         parameters = _NOTHING if function.parameters is None else function.parameters
+        refuse_deep(parameters, f"tools[{at}].function.parameters")
         specs.append(
             ToolSpec(name=function.name, description=function.description or "", parameters=parameters)
         )
@@ -82,6 +84,7 @@ def _forced(ask: ChatRequest, tools: tuple[ToolSpec, ...]) -> ToolSpec | None:
 def _schema(form: ResponseFormat | None) -> dict[str, Any] | None:
     match form:
         case JsonSchemaFormat(json_schema=wanted):
+            refuse_deep(wanted.schema, "response_format.json_schema.schema")
             return wanted.schema
         case JsonObjectFormat():
             return _OBJECT

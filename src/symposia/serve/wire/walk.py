@@ -17,6 +17,7 @@ from msgspec import inspect
 from .bounds import bounds_of, lengths, scalar_of
 
 Path = tuple[str | int, ...]
+_Array = inspect.VarTupleType | inspect.ListType | inspect.SetType | inspect.FrozenSetType
 MOST_SHOWN = 80
 
 
@@ -44,7 +45,11 @@ def walk(kind: inspect.Type, value: Any, path: Path) -> Iterator[Misfit]:
             yield from _tagged([struct], value, path)
         case inspect.DictType() as mapping:
             yield from _dict(mapping, value, path)
-        case (inspect.VarTupleType() | inspect.TupleType()) as array:
+        case inspect.TupleType() as row:
+            yield from _row(row, value, path)
+        case (
+            inspect.VarTupleType() | inspect.ListType() | inspect.SetType() | inspect.FrozenSetType()
+        ) as array:
             yield from _array(array, value, path)
         case inspect.LiteralType() as words:
             if not (isinstance(value, str) and value in words.values):
@@ -101,9 +106,7 @@ def _within(name: str, said: list[str]) -> str:
     return f"{name} {' and '.join(said)}" if said else name
 
 
-def _sized(
-    kind: inspect.DictType | inspect.VarTupleType, name: str, value: Any, path: Path
-) -> Iterator[Misfit]:
+def _sized(kind: inspect.DictType | _Array, name: str, value: Any, path: Path) -> Iterator[Misfit]:
     bounds = lengths(kind.min_length, kind.max_length, "items")
     if not all(bound.holds(value) for bound in bounds):
         yield _wrong(path, _within(name, [bound.said for bound in bounds]), value)
@@ -116,24 +119,25 @@ def _dict(kind: inspect.DictType, value: Any, path: Path) -> Iterator[Misfit]:
     yield from _sized(kind, "an object", value, path)
     whole = isinstance(kind.key_type, inspect.IntType)
     for key, item in value.items():
-        as_key = int(key) if whole and re.fullmatch(r"-?\d{1,18}", key, re.ASCII) else key
+        as_key = int(key) if whole and re.fullmatch(r"-?(?:0|[1-9]\d{0,17})", key, re.ASCII) else key
         yield from walk(kind.key_type, as_key, (*path, key))
         yield from walk(kind.value_type, item, (*path, key))
 
 
-def _array(kind: inspect.VarTupleType | inspect.TupleType, value: Any, path: Path) -> Iterator[Misfit]:
+def _array(kind: _Array, value: Any, path: Path) -> Iterator[Misfit]:
     if not isinstance(value, list):
         yield _wrong(path, "an array", value)
         return
-    if isinstance(kind, inspect.TupleType):
-        if len(value) != len(kind.item_types):
-            yield _wrong(path, f"an array of {len(kind.item_types)} items", value)
-            return
-        kinds = list(kind.item_types)
-    else:
-        yield from _sized(kind, "an array", value, path)
-        kinds = [kind.item_type] * len(value)
-    for at, (item_kind, item) in enumerate(zip(kinds, value, strict=True)):
+    yield from _sized(kind, "an array", value, path)
+    for at, item in enumerate(value):
+        yield from walk(kind.item_type, item, (*path, at))
+
+
+def _row(kind: inspect.TupleType, value: Any, path: Path) -> Iterator[Misfit]:
+    if not isinstance(value, list) or len(value) != len(kind.item_types):
+        yield _wrong(path, f"an array of {len(kind.item_types)} items", value)
+        return
+    for at, (item_kind, item) in enumerate(zip(kind.item_types, value, strict=True)):
         yield from walk(item_kind, item, (*path, at))
 
 
@@ -165,7 +169,13 @@ def _is_of(option: inspect.Type, value: Any, misfit: Misfit, path: Path) -> bool
     match option:
         case inspect.DictType():
             return isinstance(value, dict)
-        case inspect.VarTupleType() | inspect.TupleType():
+        case (
+            inspect.TupleType()
+            | inspect.VarTupleType()
+            | inspect.ListType()
+            | inspect.SetType()
+            | inspect.FrozenSetType()
+        ):
             return isinstance(value, list)
         case inspect.LiteralType() | inspect.AnyType():
             return misfit.path != path
@@ -218,9 +228,10 @@ def _unknown(key: str, known: list[str], path: Path) -> Misfit:
 
 
 def _contradiction(kind: inspect.StructType, value: dict[str, Any], path: Path) -> Iterator[Misfit]:
-    """What a value of core says of itself once every field fits: an intervention that contradicts itself."""
+    """What a value says of itself once every field fits: an intervention that contradicts itself, and such."""
     try:
         msgspec.convert(value, kind.cls)
     except msgspec.ValidationError as error:
         said = str(error.__cause__) if error.__cause__ is not None else str(error)
-        yield Misfit(path, "invalid_steering", f"steering that holds together ({said})", "this")
+        code = "invalid_steering" if "interventions" in path else "invalid_value"
+        yield Misfit(path, code, f"fields that hold together ({said})", "these")
