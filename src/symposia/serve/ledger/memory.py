@@ -8,7 +8,19 @@ from symposia.core.clock import Clock
 from symposia.core.served import Field
 
 from . import Charge, Held, Lease, Refusal, Settlement, Standing
-from .pools import Pool, again, alive, forgotten, give_back, granted, hold, looked, made, remembered, settle
+from .pools import (
+    Pool,
+    again,
+    alive,
+    forgotten,
+    give_back,
+    granted,
+    hold,
+    looked,
+    made,
+    remembered,
+    settle,
+)
 from .window import Window, ticks
 
 _THEN = 0
@@ -34,6 +46,8 @@ class MemoryLedger:
         now = self._now()
         self._return_overdue(now)
         windows = [self._windows.get((c.pool, c.field)) or self._made(c, now) for c in charges]
+        if len(set(windows)) < len(windows):
+            distinct(charges)
         for window in windows:
             now = max(now, window.latest)
         wanted = granted(lease, charges, now, ticks(ttl_s))
