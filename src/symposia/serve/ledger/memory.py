@@ -12,6 +12,7 @@ from .pools import (
     Pool,
     again,
     alive,
+    distinct,
     forgotten,
     give_back,
     granted,
