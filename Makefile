@@ -43,7 +43,7 @@ bench: $(STAMPS)/dev
 	@for file in text_column templates tiny_abilities table; do \
 		echo "== benchmarks/$$file.py"; $(BIN)/python benchmarks/$$file.py; done
 
-peers: $(STAMPS)/bench $(STAMPS)/interlens $(STAMPS)/openai_420
+peers: $(STAMPS)/bench $(STAMPS)/interlens $(STAMPS)/openai_420 $(STAMPS)/litellm
 
 mutants: $(STAMPS)/dev
 	PYTHONPATH=src $(BIN)/python -m tools.mutants
@@ -94,6 +94,11 @@ $(STAMPS)/openai2: tests/clients/openai2.txt | $(BIN)/python
 $(STAMPS)/openai_420: benchmarks/peers/openai_420.txt | $(BIN)/python
 	$(BIN)/python -m venv $(VENV)/openai_420
 	$(VENV)/openai_420/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/litellm: benchmarks/peers/litellm.txt | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/litellm
+	$(VENV)/litellm/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
 	@mkdir -p $(STAMPS) && touch $@
 
 clean:

@@ -166,8 +166,7 @@ def assembled(busy: float, raw: Path) -> Iterator[Bench]:
             try:
                 yield Bench(load, upstream.pid, port, busy, raw)
             finally:
-                load.terminate()
-                load.wait()
+                load.communicate("")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -70,13 +72,18 @@ def plain(port: int, upstream: str, folder: Path) -> Made:
 
 
 def litellm(port: int, upstream: str, folder: Path) -> Made:
-    """LiteLLM's proxy: one worker, no database, no keys, no logging."""
+    """LiteLLM's proxy: one worker, no database, no budgets, no log; its one key, without which it does not start."""
     config = folder / "litellm.yaml"
     config.write_text(LITELLM.format(url=upstream, key=UPSTREAM_KEY))
     command = [str(PEER), "--config", str(config), "--port", str(port), "--host", "127.0.0.1"]
     command += ["--num_workers", "1", "--telemetry", "False"]
-    environment = (("LITELLM_LOG", "ERROR"), ("LITELLM_LOCAL_MODEL_COST_MAP", "True"), ("DO_NOT_TRACK", "1"))
-    return Made(command, "none", environment)
+    key = f"sk-{secrets.token_hex(32)}"
+    environment = (
+        ("LITELLM_MASTER_KEY", key),
+        ("LITELLM_LOG", "ERROR"),
+        ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
+    )
+    return Made(command, key, environment)
 
 
 Arm = Callable[[int, str, Path], Made]
@@ -117,7 +124,8 @@ def listening(
             _wait(process, port, told)
             yield process
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 

@@ -1,7 +1,7 @@
 """`python stub.py PORT`: a chat-completions upstream that costs next to nothing. Standard library and uvloop.
 
-A reply is there at once. A stream has as many pieces as `max_tokens` says, one every `PACE_S`, each a write of its own;
-the model `hang` says one piece, then nothing until the caller goes.
+A reply is there at once. A stream has as many pieces as `max_tokens` says, one every `PACE_S`, each a write of its own,
+and no two in a row alike: gateways end streams that repeat themselves. The model `hang` says one piece, then nothing.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ MODELS = _http(
 OPEN = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n" + _delta(
     {"role": "assistant", "content": ""}
 )
-PIECE = _delta({"content": WORD})
+PIECES = [_delta({"content": f"{WORD.strip()}{i} "}) for i in range(97)]
 END = (
     _delta({}, "stop")
     + _chunk({**_HEAD, "object": "chat.completion.chunk", "choices": [], "usage": _USAGE})
@@ -97,7 +97,7 @@ class Stub(asyncio.Protocol):
         if not asked.get("stream"):
             self._transport.write(WHOLE)
             return
-        self._transport.write(OPEN + PIECE)
+        self._transport.write(OPEN + PIECES[0])
         if asked["model"] != "hang":
             self._later(asked.get("max_completion_tokens") or asked["max_tokens"])
 
@@ -111,7 +111,7 @@ class Stub(asyncio.Protocol):
         loop.call_later(PACE_S, self._piece, left - 1)
 
     def _piece(self, left: int) -> None:
-        self._transport.write(PIECE)
+        self._transport.write(PIECES[left % len(PIECES)])
         self._later(left)
 
 

@@ -403,6 +403,36 @@ async def test_the_repetition_may_succeed() -> None:
     assert (items[-1].usage.attempts, items[-1].text) == (2, SENTENCE)
 
 
+async def test_a_limit_that_passes_between_two_attempts_ends_nobody_else() -> None:
+    """Whoever is told of the repetition may take his time: his own work is not cancelled for it."""
+    port = closed_port()
+    limits = replace(SHORT, connect_s=0.1, total_s=0.1)
+    async with relay(f"http://127.0.0.1:{port}/v1", timeouts=limits) as backend:
+        stream = backend.generate(asking())
+        assert isinstance(await anext(stream), Retrying)
+        await asyncio.sleep(0.4)
+        with pytest.raises(BackendError) as caught:
+            await anext(stream)
+    assert caught.value.cause == "timeout"
+
+
+async def test_an_error_in_pieces_is_read_whole() -> None:
+    """Wherever the network cuts its body."""
+    said = b'{"error": {"message": "too long", "type": "invalid_request_error", "code": "context_length_exceeded"}}'
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: %d\r\n\r\n" % len(said))
+        for byte in said:
+            writer.write(bytes((byte,)))
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    async with serving(answer) as url, relay(url) as backend:
+        with pytest.raises(BackendError) as caught:
+            await whole(backend, asking())
+    assert (caught.value.code, caught.value.cause) == ("context_length_exceeded", "context_overflow")
+
+
 @pytest.mark.parametrize("name", ["hangup", "reset", "500", "429", "503"])
 @BOTH_WAYS
 async def test_what_was_sent_is_not_sent_again(name: str, streamed: bool) -> None:

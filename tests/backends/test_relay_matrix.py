@@ -115,7 +115,7 @@ async def test_a_row(name: str, streamed: bool) -> None:
         if error is None:
             return
         told = "".join(traceback.format_exception(error)) + repr(error.__dict__) + repr(error.args)
-        assert error.__cause__ is None
+        assert (error.__cause__, error.__context__) == (None, None)
         for secret in (PLANTED_KEY, UPSTREAM_SECRET, str(server.port), "<html", "doctype", "db.internal"):
             assert secret not in told, f"{secret!r} is in {told}"
 

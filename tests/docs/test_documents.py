@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("torch")
 
 from symposia.interp.dose.values import Dose
-from symposia.testing.faults import KINDS
+from symposia.testing.faults import KINDS, MATRIX
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -27,6 +27,7 @@ DOCUMENTS = (
     FIGURE,
     "docs/looking_inside.md",
     "docs/scorecard.md",
+    "docs/observability.md",
     "examples/README.md",
     "CONTRIBUTING.md",
 )
@@ -80,9 +81,10 @@ def test_branching_shows_what_it_promises() -> None:
 
 
 def test_the_page_on_testing_has_every_step_of_a_plan() -> None:
-    """The table of steps is the list the parser reads."""
+    """The table of steps is the list the parser reads; that of models, the matrix."""
     page = (ROOT / "docs/testing.md").read_text(encoding="utf-8")
     assert [step for step in KINDS if f"`{step}`" not in page] == []
+    assert [row.name for row in MATRIX if f"| `{row.name}` |" not in page] == []
 
 
 @pytest.mark.slow

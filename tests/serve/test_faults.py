@@ -22,7 +22,6 @@ from symposia.core.errors import (
     SelectionMissed,
     SiteUnsupported,
     StoreUnreachable,
-    StoreUnreachable,
     SymposiaError,
     TemplateError,
     UnknownModel,

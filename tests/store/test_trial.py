@@ -49,7 +49,7 @@ async def test_interventions_are_read_and_nothing_is_sampled() -> None:
     await try_profile(STEERED, backend)
     (request,) = backend.asked
     assert (request.model, request.interventions, request.history) == ("m", STEERED.interventions, "clean")
-    assert [line.text for line in request.lines] == ["Be warm.", "Hello."]
+    assert [line.text for line in request.lines] == ["Be warm.", "Hello.", "Hello to you.", "How are you?"]
     assert set(needed(request)) == {"interventions", "read"}
 
 
@@ -69,6 +69,6 @@ async def test_the_models_reason_is_the_refusal() -> None:
 
 
 async def test_a_selection_may_meet_nothing_yet() -> None:
-    """A greeting has not every kind of token; a profile that selects others is not impossible."""
+    """A short talk has not every kind of token; a profile that selects others is not impossible."""
     why = EmptySelection(endpoint="engine", model="m", feature="where", way_out="say more")
     await try_profile(STEERED, Told(why))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 import aiohttp
 import msgspec
@@ -28,8 +28,8 @@ from .openai.reply import ChatReply
 from .openai.unread import Reading, Unknown
 from .openai.wire import ChatWire
 from .policy import Timeouts
-from .sse import MOST_HELD, EventReader
-from .upstream import Unreached, Upstream
+from .sse import MOST_HELD, Event, EventReader
+from .upstream import Unreached, Upstream, read_all
 from .waits import Waits
 
 ENDPOINT = "upstream"
@@ -94,10 +94,9 @@ class Relay:
         exchange, attempts = self._exchange(request), 1
         watch = self._upstream.pool().watch
         waits = watch.begin()
+        failed: BackendError | None = None
         try:
-            try:
-                await exchange.begin(waits)
-            except Unreached:
+            if not await exchange.reached(waits):
                 attempts = 2
                 yield Retrying(cause="connection", wait_s=0.0, attempt=attempts)
                 await exchange.begin(waits)
@@ -107,31 +106,42 @@ class Relay:
                     yield delta
             yield exchange.completion(attempts)
         except BackendError as error:
-            raise self._upstream.last_words(error, attempts) from None
+            failed = self._upstream.last_words(error, attempts)
         finally:
             watch.end(waits)
             exchange.close()
+        if failed is not None:  # raised here, it has nothing inside that was not scrubbed
+            raise failed
 
     async def models(self) -> tuple[str, ...]:
         """The names the server lists. Raises `BackendError`."""
         watch = self._upstream.pool().watch
         waits = watch.begin()
+        failed: BackendError | None = None
+        listed = _Listing(data=[])
         try:
-            response = await self._upstream.send("/models", None, waits)
-            try:
-                if response.status != 200:
-                    raise await self._upstream.refusal(response, waits)
-                listed = msgspec.json.decode(await response.read(), type=_Listing)
-            finally:
-                response.close()
+            listed = await self._listed(waits)
         except BackendError as error:
-            raise self._upstream.last_words(error, 1) from None
-        except (aiohttp.ClientError, OSError, msgspec.MsgspecError) as error:
-            failed = waits.failed() if waits.late else lost("bad_response").error(_unlisted(error))
-            raise self._upstream.last_words(failed, 1) from None
+            failed = self._upstream.last_words(error, 1)
         finally:
             watch.end(waits)
+        if failed is not None:
+            raise failed
         return tuple(model.id for model in listed.data)
+
+    async def _listed(self, waits: Waits) -> _Listing:
+        response = await self._upstream.send("/models", None, waits)
+        try:
+            if response.status != 200:
+                raise await self._upstream.refusal(response, waits)
+            return msgspec.json.decode(await read_all(response, waits, MOST_HELD), type=_Listing)
+        except (aiohttp.ClientError, OSError, msgspec.MsgspecError) as error:
+            if waits.late is not None:
+                raise waits.failed() from None
+            what = f"expected a list of models at /models ({type(error).__name__})"
+            raise lost("bad_response").error(what) from None
+        finally:
+            response.close()
 
     async def aclose(self) -> None:
         """Close the running loop's connections."""
@@ -156,6 +166,14 @@ class _Exchange:
         self._reader = EventReader()
         self._response: aiohttp.ClientResponse | None = None
 
+    async def reached(self, waits: Waits) -> bool:
+        """`begin`; False where no connection could be made, so that it may begin once more."""
+        try:
+            await self.begin(waits)
+        except Unreached:
+            return False
+        return True
+
     async def begin(self, waits: Waits) -> None:
         """Send the request; what is no success is raised, classified."""
         response = await self._upstream.send(self._path, self._body, waits, traceparent=self._traced)
@@ -177,7 +195,10 @@ class _Exchange:
             return b""
         try:
             if not self._streamed:
-                return await self._whole(content, waits)
+                body = await read_all(self._response, waits, MOST_HELD)
+                if len(body) > MOST_HELD:
+                    raise lost("bad_response").error(f"a reply of more than {MOST_HELD} bytes")
+                return body
             waits.listening()
             return await content.readany()
         except (aiohttp.ClientError, OSError) as error:
@@ -188,29 +209,20 @@ class _Exchange:
             cut = f"the reply broke off ({type(error).__name__})"
             raise lost("stream_truncated" if self._streamed else "bad_response").error(cut) from None
 
-    async def _whole(self, content: aiohttp.StreamReader, waits: Waits) -> bytes:
-        pieces: list[bytes] = []
-        size = 0
-        waits.listening()
-        while piece := await content.readany():
-            pieces.append(piece)
-            size += len(piece)
-            if size > MOST_HELD:
-                raise lost("bad_response").error(f"a reply of more than {MOST_HELD} bytes")
-            waits.heard()
-            waits.listening()
-        return b"".join(pieces)
-
-    def fold(self, piece: bytes) -> Iterator[Delta]:
+    def fold(self, piece: bytes) -> Iterable[Delta]:
         """The deltas these bytes complete."""
         reply = self._reply
         if not self._streamed:
             deltas = reply.feed("", piece)
-            yield from deltas if reply.finished else ()  # of a whole reply without a finish, nothing
-            return
-        for name, data in self._reader.feed(piece):
-            yield from reply.feed(name, data)
-            if reply.ended:
+            return deltas if reply.finished else ()  # of a whole reply without a finish, nothing
+        events = self._reader.feed(piece)
+        return reply.feed(*events[0]) if len(events) == 1 else self._each(events)
+
+    def _each(self, events: Sequence[Event]) -> Iterator[Delta]:
+        """What came together, one by one: of those before one that cannot be read, all."""
+        for name, data in events:
+            yield from self._reply.feed(name, data)
+            if self._reply.ended:
                 return
 
     def completion(self, attempts: int) -> Completion:
@@ -250,7 +262,3 @@ async def _drained(content: aiohttp.StreamReader) -> None:
                 await content.readany()
     except (TimeoutError, aiohttp.ClientError, OSError):
         pass
-
-
-def _unlisted(error: Exception) -> str:
-    return f"expected a list of models at /models ({type(error).__name__})"

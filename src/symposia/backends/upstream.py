@@ -96,6 +96,7 @@ class Upstream:
         pool, task = self.pool(), asyncio.current_task()
         assert task is not None, "an async generator of asyncio runs in a task"
         before = task.cancelling()
+        waits.check()
         waits.ends(task.cancel)
         pool.connector.waits[task] = waits
         try:
@@ -117,16 +118,15 @@ class Upstream:
         except aiohttp.ClientError as error:
             raise lost("bad_response").error(f"not a reply in HTTP: {_why(error)}") from None
         finally:
+            waits.ends(None)
             del pool.connector.waits[task]
         waits.ends(response.close)
         return response
 
     async def refusal(self, response: aiohttp.ClientResponse, waits: Waits) -> AttemptFailed:
         """The classified failure of a response that is an error."""
-        waits.heard()
-        waits.listening()
         try:
-            content = await response.content.read(MOST_READ)
+            content = await read_all(response, waits, MOST_READ)
         except (aiohttp.ClientError, OSError):
             content = b""
         said = server_error(content) if content.lstrip().startswith(b"{") else ServerError()
@@ -186,6 +186,21 @@ class Upstream:
         if url is None:
             url = self._urls[path] = URL(self._url + path)
         return url
+
+
+async def read_all(response: aiohttp.ClientResponse, waits: Waits, most: int) -> bytes:
+    """The body, to its end, or until it has more than `most` bytes. Raises aiohttp's errors."""
+    pieces: list[bytes] = []
+    left = most
+    while left >= 0:
+        waits.heard()
+        waits.listening()
+        piece = await response.content.readany()
+        if not piece:
+            break
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
 
 
 def _why(error: BaseException) -> str:

@@ -40,8 +40,8 @@ class Waits:
         self._end: Callable[[], object] | None = None
         self.late: Wait | None = None
 
-    def ends(self, end: Callable[[], object]) -> None:
-        """What is called past a limit from here on."""
+    def ends(self, end: Callable[[], object] | None) -> None:
+        """What is called past a limit from here on; None: nothing."""
         self._end = end
 
     def connected(self) -> None:
@@ -65,6 +65,11 @@ class Waits:
             self.late = which
             if self._end is not None:
                 self._end()
+
+    def check(self) -> None:
+        """Raise if it is late already."""
+        if self.late is not None:
+            raise self.failed()
 
     def failed(self) -> AttemptFailed:
         """The failure to raise once it is late."""

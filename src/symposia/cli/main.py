@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from . import budget, flags, inside, keys, profile, runs, scoring, traces
 from . import debate as debates
-from . import flags, inside, keys, profile, runs, scoring, traces
 from .acts import ActsOptions, acts
 from .chat import ChatOptions, chat
 from .demo import DemoOptions, demo
@@ -93,6 +93,7 @@ app.add_typer(vector, name="vector")
 flags.add(app, "serve", ServeOptions, serve)
 profile.register(app)
 keys.register(app)
+budget.register(app)
 flags.add(app, "schema", SchemaOptions, schema)
 flags.add(app, "doctor", DoctorOptions, doctor)
 

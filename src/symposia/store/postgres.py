@@ -43,7 +43,7 @@ class Postgres:
         self.name = f"postgresql://{parts.get('host', 'localhost')}/{parts.get('dbname', '')}"
         self._line, self._ear = _Line(url, self.name), _Line(url, self.name, f"LISTEN {_CHANNEL}")
         self._lock, self._listening = threading.RLock(), threading.Lock()
-        self._seen: int | None = None
+        self._seen = 0
         self._closed = threading.Event()
 
     def rows(self, statement: str, parameters: Sequence[Bound] = ()) -> list[Row]:
@@ -66,6 +66,9 @@ class Postgres:
                 with suppress(psycopg.Error):  # a connection that is gone has undone it
                     connection.execute("ROLLBACK")
                 raise
+
+    def watch(self) -> None:
+        self._seen = int(self.rows(REVISION)[0][0])
 
     def changed(self, timeout_s: float) -> bool:
         with self._listening:
@@ -94,7 +97,7 @@ class Postgres:
 
     def _differs(self, connection: Connection) -> bool:
         before, self._seen = self._seen, int(_Transaction(connection).rows(REVISION)[0][0])
-        return before is not None and before != self._seen
+        return before != self._seen
 
 
 class _Transaction:
@@ -166,10 +169,10 @@ class _Line:
             connect_timeout=_CONNECT_S,
             application_name="symposia",
         )
+        self._connection = made
         made.execute(f"SET lock_timeout = '{_LOCK_S}s'")
         if self._first:
             made.execute(self._first)
-        self._connection = made
         return made
 
 

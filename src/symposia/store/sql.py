@@ -49,6 +49,10 @@ class Database(Reading, Protocol):
         """The writers' lock and a transaction, durable once left; an exception undoes it."""
         ...
 
+    def watch(self) -> None:
+        """Changes from here on are changes."""
+        ...
+
     def changed(self, timeout_s: float) -> bool:
         """Wait until the revision differs from the one seen last; false after so long. For one thread."""
         ...

@@ -20,15 +20,15 @@ _POLL_S = 0.2  # how often another process's writes are looked for
 
 
 class Sqlite:
-    """One connection for all threads of this process, and one that only looks for changes."""
+    """One connection for all threads of this process, and one that only looks for changes, once somebody waits."""
 
     def __init__(self, path: str) -> None:
         """Open or make the file; `InvalidInput` if it is not a database."""
         self._path, self._lock = path, threading.RLock()
         self._rung, self._closed = threading.Condition(), False
         self._connection = _connect(path)
-        self._feed = self._connection if path == MEMORY else _connect(path)
-        self._seen: tuple[int, int] | None = None
+        self._feed: sqlite3.Connection | None = None
+        self._seen, self._version = 0, -1
 
     @property
     def name(self) -> str:
@@ -56,11 +56,13 @@ class Sqlite:
             with self._rung:
                 self._rung.notify_all()
 
+    def watch(self) -> None:
+        self._seen = int(self.rows(REVISION)[0][0])
+
     def changed(self, timeout_s: float) -> bool:
         for left in range(ceil(timeout_s / _POLL_S), -1, -1):
-            before = self._seen
-            self._seen = now = self._look()
-            if before is not None and now[1] != before[1]:
+            before, self._seen = self._seen, self._look()
+            if self._seen != before:
                 return True
             with self._rung:
                 if left and not self._closed:
@@ -73,17 +75,23 @@ class Sqlite:
             self._rung.notify_all()
         with self._lock:
             self._connection.close()
-            self._feed.close()
+            if self._feed is not None:
+                self._feed.close()
 
-    def _look(self) -> tuple[int, int]:
-        """The file's version, which another connection's commit changes, and the revision it then had."""
+    def _look(self) -> int:
+        """The revision, read only when another connection's commit has changed the file's version."""
         with self._lock, _told(self.name):
-            if self._closed and self._seen is not None:
+            if self._closed:
                 return self._seen
-            version = int(self._feed.execute("PRAGMA data_version").fetchone()[0])
-            if self._path != MEMORY and self._seen is not None and version == self._seen[0]:
-                return self._seen
-            return version, int(self._feed.execute(REVISION).fetchone()[0])
+            if self._path == MEMORY:
+                return int(self._connection.execute(REVISION).fetchone()[0])
+            if self._feed is None:
+                self._feed = _connect(self._path)
+            before, self._version = (
+                self._version,
+                int(self._feed.execute("PRAGMA data_version").fetchone()[0]),
+            )
+            return self._seen if self._version == before else int(self._feed.execute(REVISION).fetchone()[0])
 
 
 class _Transaction:
@@ -107,10 +115,14 @@ def _connect(path: str) -> sqlite3.Connection:
         Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
     with _told(path):
         connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-        connection.text_factory = _text
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
+        try:
+            connection.text_factory = _text
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error:
+            connection.close()
+            raise
     return connection
 
 

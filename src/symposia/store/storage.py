@@ -30,7 +30,7 @@ class Storage:
         migrate(database, now=clock.time())
         self.events: Store = Log(database)
         self.profiles, self.keys = Profiles(database, clock), Keys(database, clock)
-        database.changed(0)  # changes from here on are changes
+        database.watch()
 
     @property
     def name(self) -> str:

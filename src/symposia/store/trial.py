@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Final, Literal
 
 import msgspec
 
@@ -11,8 +12,9 @@ from symposia.core.features import refuse_unsupported
 from symposia.core.lines import Line, Segment
 from symposia.core.profile import Profile
 from symposia.core.request import Backend, Request
+from symposia.core.span import Phase
 
-_SPEAKER = "assistant"
+_SPEAKER: Final = "assistant"
 
 
 async def try_profile(profile: Profile, backend: Backend) -> None:
@@ -30,9 +32,12 @@ async def try_profile(profile: Profile, backend: Backend) -> None:
 
 
 def _read_of(profile: Profile) -> Request:
-    """A greeting, as the profile would be asked to answer it."""
-    greeting = Segment(text="Hello.", phase="prompt", author="user", turn=0)
-    lines = [Line(role="user", segments=(greeting,), kind="turn")]
+    """A short talk, somebody's turns and the model's own, as the profile would be asked to go on with it."""
+    lines = [
+        _line("user", "Hello.", 0),
+        _line(_SPEAKER, "Hello to you.", 1),
+        _line("user", "How are you?", 2),
+    ]
     if profile.system is not None:
         framing = Segment(text=profile.system, phase="prompt")
         lines.insert(0, Line(role="system", segments=(framing,), kind="framing"))
@@ -41,8 +46,14 @@ def _read_of(profile: Profile) -> Request:
         lines=tuple(lines),
         sampling=msgspec.structs.replace(profile.sampling, max_tokens=0, min_tokens=0),
         speaker=_SPEAKER,
-        turn=1,
+        turn=3,
         interventions=profile.interventions,
         history=profile.history,
         tools=profile.tools,
     )
+
+
+def _line(author: Literal["user", "assistant"], text: str, turn: int) -> Line:
+    phase: Phase = "answer" if author == _SPEAKER else "prompt"
+    segment = Segment(text=text, phase=phase, author=author, turn=turn)
+    return Line(role=author, segments=(segment,), kind="turn")

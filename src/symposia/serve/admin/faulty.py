@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from symposia.core.store import Conflict
 from symposia.serve.budget import AmbiguousBudget
 from symposia.serve.faults import Fault
+from symposia.serve.policies import UnknownPool
 from symposia.store.keys import UnknownKey
 from symposia.store.refusals import AliasConflict, InUse, UnknownProfile
 
@@ -24,5 +26,9 @@ def told() -> Iterator[None]:
         raise Fault("steering_profile_not_found", str(error), param="digest") from error
     except UnknownKey as error:
         raise Fault("not_found", str(error), param="id") from error
+    except UnknownPool as error:
+        raise Fault("not_found", str(error), param="pool") from error
+    except Conflict as error:
+        raise Fault("server_is_overloaded", "it changes faster than it can be read; ask again") from error
     except AmbiguousBudget as error:
         raise Fault("ambiguous_budget", str(error), param="overrides") from error

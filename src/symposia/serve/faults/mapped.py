@@ -56,6 +56,9 @@ class View(NamedTuple):
     rate_status: int = 529
 
 
+_UNREACHED = "the server cannot reach its own records now; ask again"
+
+
 class _Row(NamedTuple):
     """An error that is always the same fault. `words` stand in place of its own."""
 
@@ -72,10 +75,8 @@ _PLAIN = (
     _Row(InvalidInput, "invalid_value"),
     _Row(SelectionMissed, "intervention_missed"),
     _Row(InterventionNotApplied, "intervention_not_applied", words=_WORDS["intervention_not_applied"]),
-    _Row(
-        StoreUnreachable, "server_is_overloaded", words="the store cannot be reached now; nothing was changed"
-    ),
-    _Row(LedgerUnreachable, "server_is_overloaded", words="budgets cannot be checked now; ask again"),
+    _Row(LedgerUnreachable, "server_is_overloaded", words=_UNREACHED),
+    _Row(StoreUnreachable, "server_is_overloaded", words=_UNREACHED),
 )
 _UNFORESEEN = _Row(BaseException, "internal_error", words=_WORDS["internal_error"])
 

@@ -108,7 +108,7 @@ class Ledger(Protocol):
     async def settle(self, lease: Lease, *, tokens: int, requests: int) -> Settlement:
         """Reserved becomes used, in the bucket of its admission. Twice is once. After expiry it charges too: `late`.
 
-        A bucket that has left its window meanwhile is charged no more.
+        A bucket that has left its window meanwhile is charged no more. A lease is late for an hour, then unknown.
         """
         ...
 

@@ -12,7 +12,7 @@ from .window import TICKS, Window, shape, ticks
 
 Pool = tuple[str, Field]
 IDLE = 3600 * TICKS
-"""How long an empty window is remembered, in ticks: longer than any lease that could still name it."""
+"""How long what is over is remembered, in ticks: longer than anybody takes to ask about it."""
 
 
 def made(charge: Charge, now: int) -> Window:
@@ -25,6 +25,11 @@ def key(charge: Charge) -> Pool:
     return charge.pool, charge.field
 
 
+def granted(name: str, charges: tuple[Charge, ...], now: int, ttl: int) -> Lease:
+    """A lease from now on, for so many ticks."""
+    return Lease(id=name, charges=charges, admitted_s=now / TICKS, expires_s=(now + ttl) / TICKS)
+
+
 def hold(windows: Sequence[Window], lease: Lease, now: int, *, hard: bool) -> Held | Refusal:
     """Hold every charge of `lease`, admitted `now`, or refuse; `windows` are those of its charges, none ahead of it."""
     charges = lease.charges
@@ -35,42 +40,41 @@ def hold(windows: Sequence[Window], lease: Lease, now: int, *, hard: bool) -> He
             over.append((window, charge))
     if over and hard:
         return _refused(over, windows, charges, now)
-    stood = tuple([window.standing(charge.pool, charge.field) for window, charge in over])
+    stood = [window.standing(charge) for window, charge in over] if over else ()
     standings: list[Standing] = []
-    crossings: tuple[Crossing, ...] = ()
+    crossings: list[Crossing] = []
     for window, charge in zip(windows, charges, strict=True):
-        crossed = window.hold(charge.amount)
-        standing = window.standing(charge.pool, charge.field)
+        armed, standing = window.armed, window.hold(charge)
         standings.append(standing)
-        if crossed:
-            crossings = (*crossings, Crossing(standing=standing, fraction=charge.soft))
-    return Held(lease=lease, standings=tuple(standings), crossings=crossings, over=stood)
+        if armed and not window.armed:
+            crossings.append(Crossing(standing=standing, fraction=charge.soft))
+    return Held(lease=lease, standings=tuple(standings), crossings=tuple(crossings), over=tuple(stood))
 
 
 def settle(
-    windows: Sequence[Window | None], lease: Lease, now: int, *, amounts: Mapping[Field, int], late: bool
+    windows: Sequence[Window | None], lease: Lease, now: int, *, tokens: int, requests: int, late: bool
 ) -> Settlement:
-    """Turn what was reserved into `amounts`; after it was returned (`late`) add them. A window may be gone."""
+    """Turn what was reserved into what was used; after it was returned (`late`) add that. A window may be gone."""
     admitted, overrun = ticks(lease.admitted_s), 0
     standings: list[Standing] = []
-    crossings: tuple[Crossing, ...] = ()
+    crossings: list[Crossing] = []
     for window, charge in zip(windows, lease.charges, strict=True):
-        used = amounts[charge.field]
+        used = tokens if charge.field == "tokens" else requests
         if used > charge.amount:
             overrun = max(overrun, used - charge.amount)
         if window is None:
             standings.append(empty(charge))
             continue
-        window.leave(max(window.latest, now))
-        crossed = window.replace(admitted, 0 if late else charge.amount, used)
-        standing = window.standing(charge.pool, charge.field)
+        if now > window.latest:
+            window.leave(now)
+        armed, standing = window.armed, window.replace(charge, admitted, 0 if late else charge.amount, used)
         standings.append(standing)
-        if crossed:
-            crossings = (*crossings, Crossing(standing=standing, fraction=charge.soft))
+        if armed and not window.armed:
+            crossings.append(Crossing(standing=standing, fraction=charge.soft))
     return Settlement(
-        outcome="late" if late else "settled" if amounts["tokens"] or amounts["requests"] else "released",
+        outcome="late" if late else "settled" if tokens or requests else "released",
         standings=tuple(standings),
-        crossings=crossings,
+        crossings=tuple(crossings),
         overrun=overrun,
     )
 
@@ -82,7 +86,7 @@ def again(windows: Sequence[Window | None], lease: Lease, now: int) -> Settlemen
 
 def give_back(windows: Sequence[Window | None], lease: Lease, now: int) -> None:
     """Return what an overdue lease reserved."""
-    settle(windows, lease, now, amounts={"tokens": 0, "requests": 0}, late=False)
+    settle(windows, lease, now, tokens=0, requests=0, late=False)
 
 
 def looked(windows: Sequence[Window | None], charges: Sequence[Charge], now: int) -> tuple[Standing, ...]:
@@ -93,8 +97,7 @@ def looked(windows: Sequence[Window | None], charges: Sequence[Charge], now: int
             found.append(empty(charge))
             continue
         window.leave(max(now, window.latest))
-        standing = window.standing(charge.pool, charge.field)
-        found.append(standing)
+        found.append(window.standing(charge))
     return tuple(found)
 
 
@@ -104,7 +107,7 @@ def alive(windows: Mapping[Pool, Window], now: int) -> tuple[Standing, ...]:
     for (pool, field), window in sorted(windows.items()):
         window.leave(max(now, window.latest))
         if window.used or window.reserved:
-            found.append(window.standing(pool, field))
+            found.append(window.standing(Charge(pool=pool, field=field, amount=0, limit=window.limit)))
     return tuple(found)
 
 
@@ -115,19 +118,17 @@ def empty(charge: Charge) -> Standing:
     )
 
 
-def leaves(lease: Lease) -> int:
-    """When none of a lease's charges counts any more, by the shapes it was admitted under."""
+def remembered(lease: Lease) -> int:
+    """Until when a lease that was returned can still be settled: an hour past its time and its windows."""
     admitted = ticks(lease.admitted_s)
-    return max(
-        (admitted // span.delta + span.buckets + 1) * span.delta
-        for span in (shape(charge, admitted) for charge in lease.charges)
-    )
+    spans = [shape(charge, admitted) for charge in lease.charges]
+    left = max((admitted // span.delta + span.buckets + 1) * span.delta for span in spans)
+    return max(left, ticks(lease.expires_s)) + IDLE
 
 
 def forgotten(window: Window) -> int:
     """From when nothing can depend on a window any more."""
-    _, delta, buckets = window.spans[-1]
-    return window.latest + (buckets + 1) * delta + IDLE
+    return window.latest + (window.buckets + 1) * window.delta + IDLE
 
 
 def distinct(charges: tuple[Charge, ...]) -> None:
@@ -145,7 +146,7 @@ def _refused(
     at, window, charge = max(waits, key=lambda wait: (wait[0] is None, wait[0] or 0))
     return Refusal(
         charge=charge,
-        standing=window.standing(charge.pool, charge.field),
+        standing=window.standing(charge),
         retry_after_s=None if at is None else (at - now) / TICKS,
-        standings=tuple([w.standing(c.pool, c.field) for w, c in zip(windows, charges, strict=True)]),
+        standings=tuple([w.standing(c) for w, c in zip(windows, charges, strict=True)]),
     )

@@ -7,14 +7,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from symposia.core.clock import Clock
 from symposia.core.errors import InvalidInput
-from symposia.core.served import Field
 
 from . import Charge, Held, Lease, Refusal, Settlement, Standing
 from .connections import Connections
-from .pools import Pool, again, alive, distinct, forgotten, give_back, hold, key, leaves, looked, made, settle
+from .pools import (
+    Pool,
+    again,
+    alive,
+    distinct,
+    forgotten,
+    give_back,
+    granted,
+    hold,
+    key,
+    looked,
+    made,
+    remembered,
+    settle,
+)
 from .saved import packed, packed_lease, unpacked, unpacked_lease
 from .statements import Statements
-from .window import TICKS, Window, ticks
+from .window import Window, ticks
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -54,8 +67,7 @@ class PostgresLedger:
                     windows = [w for charge in charges if (w := locked.windows.get(key(charge))) is not None]
                     if len(windows) == len(charges) and not locked.overdue:
                         now = max([locked.now, *(window.latest for window in windows)])
-                        at = now / TICKS
-                        wanted = Lease(id=lease, charges=charges, admitted_s=at, expires_s=at + ttl_s)
+                        wanted = granted(lease, charges, now, ticks(ttl_s))
                         answer = hold(windows, wanted, now, hard=hard)
                         await self._save(connection, charges, windows)
                         if charges and isinstance(answer, Held):
@@ -71,7 +83,6 @@ class PostgresLedger:
 
     async def settle(self, lease: Lease, *, tokens: int, requests: int) -> Settlement:
         """As `Ledger.settle`."""
-        amounts: dict[Field, int] = {"tokens": tokens, "requests": requests}
         async with self._connections.one() as connection, connection.pipeline(), connection.transaction():
             locking = await self._ask_lock(connection, lease.charges)
             closing = await connection.execute(self._sql.close, (lease.id,))
@@ -81,7 +92,7 @@ class PostgresLedger:
             windows = [locked.windows.get(key(charge)) for charge in lease.charges]
             if lease.charges and not late and await closing.fetchone() is None:
                 return again(windows, lease, locked.now)
-            answer = settle(windows, lease, locked.now, amounts=amounts, late=late)
+            answer = settle(windows, lease, locked.now, tokens=tokens, requests=requests, late=late)
             await self._save(connection, lease.charges, windows)
             return answer
 
@@ -161,7 +172,7 @@ class PostgresLedger:
         for lease in (unpacked_lease(raw) for (raw,) in rows):
             async with connection.pipeline(), connection.transaction():
                 locked = await self._lock(connection, lease.charges)
-                returned = await connection.execute(self._sql.give_back, (leaves(lease), lease.id))
+                returned = await connection.execute(self._sql.give_back, (remembered(lease), lease.id))
                 if await returned.fetchone() is not None:
                     windows = [locked.windows.get(key(charge)) for charge in lease.charges]
                     give_back(windows, lease, locked.now)

@@ -16,7 +16,7 @@ from symposia.core.clock import Clock
 from symposia.core.served import Field
 
 from . import Charge, Crossing, Held, Kind, Lease, LedgerUnreachable, Refusal, Settlement, Standing
-from .pools import distinct, empty
+from .pools import IDLE, distinct, empty, granted
 from .resp import Connection, Refused
 from .window import TICKS, line, shape, ticks
 
@@ -84,7 +84,7 @@ class RedisLedger:
         distinct(charges)
         ttl = ticks(ttl_s)
         spans = [shape(charge, 0) for charge in charges]
-        kept = max((span.delta * (span.buckets + 2) for span in spans), default=0) + ttl
+        kept = max((span.delta * (span.buckets + 2) for span in spans), default=0) + ttl + IDLE
         wanted = [
             (self._key(c.pool, c.field), c.amount, c.limit, line(c), c.kind, span.delta, span.buckets)
             for c, span in zip(charges, spans, strict=True)
@@ -100,9 +100,8 @@ class RedisLedger:
                 retry_after_s=None if told.at < 0 else (told.at - told.admitted) / TICKS,
                 standings=standings,
             )
-        at = told.admitted / TICKS
         return Held(
-            lease=Lease(id=lease, charges=charges, admitted_s=at, expires_s=(told.admitted + ttl) / TICKS),
+            lease=granted(lease, charges, told.admitted, ttl),
             standings=standings,
             crossings=_crossings(charges, standings, told.crossed),
             over=tuple(stood.standing(charges[i].pool, charges[i].field) for i, stood in told.stood),

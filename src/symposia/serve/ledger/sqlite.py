@@ -13,12 +13,24 @@ from contextlib import closing
 from pathlib import Path
 
 from symposia.core.clock import Clock
-from symposia.core.served import Field
 
 from . import Charge, Held, Lease, LedgerUnreachable, Refusal, Settlement, Standing
-from .pools import again, alive, distinct, forgotten, give_back, hold, key, leaves, looked, made, settle
+from .pools import (
+    again,
+    alive,
+    distinct,
+    forgotten,
+    give_back,
+    granted,
+    hold,
+    key,
+    looked,
+    made,
+    remembered,
+    settle,
+)
 from .saved import packed, packed_lease, unpacked, unpacked_lease
-from .window import TICKS, Window, ticks
+from .window import Window, ticks
 
 PATIENCE_S = 5.0
 PAUSES_S = (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008)
@@ -58,8 +70,7 @@ class SqliteLedger:
         with await self._begun() as (file, now):
             windows = [w or made(c, now) for w, c in zip(_windows(file, charges), charges, strict=True)]
             now = max([now, *(window.latest for window in windows)])
-            at = now / TICKS
-            wanted = Lease(id=lease, charges=charges, admitted_s=at, expires_s=at + ttl_s)
+            wanted = granted(lease, charges, now, ticks(ttl_s))
             answer = hold(windows, wanted, now, hard=hard)
             _save(file, charges, windows)
             if charges and isinstance(answer, Held):
@@ -75,8 +86,14 @@ class SqliteLedger:
             is_open = file.execute("DELETE FROM budget_lease WHERE due = ? AND id = ?", due).rowcount == 1
             if lease.charges and not is_open and not _settle_late(file, lease.id):
                 return again(windows, lease, now)
-            amounts: dict[Field, int] = {"tokens": tokens, "requests": requests}
-            answer = settle(windows, lease, now, amounts=amounts, late=bool(lease.charges) and not is_open)
+            answer = settle(
+                windows,
+                lease,
+                now,
+                tokens=tokens,
+                requests=requests,
+                late=bool(lease.charges) and not is_open,
+            )
             _save(file, lease.charges, windows)
             return answer
 
@@ -201,7 +218,7 @@ def _return_overdue(file: sqlite3.Connection, now: int) -> None:
         give_back(windows, lease, now)
         _save(file, lease.charges, windows)
         file.execute("DELETE FROM budget_lease WHERE due = ? AND id = ?", (due, name))
-        file.execute("INSERT INTO budget_returned VALUES (?, ?, ?, 0, 0)", (name, raw, leaves(lease)))
+        file.execute("INSERT INTO budget_returned VALUES (?, ?, ?, 0, 0)", (name, raw, remembered(lease)))
 
 
 def _settle_late(file: sqlite3.Connection, name: str) -> bool:
