@@ -27,6 +27,7 @@ DOCUMENTS = (
     FIGURE,
     "docs/looking_inside.md",
     "docs/scorecard.md",
+    "docs/observability.md",
     "examples/README.md",
     "CONTRIBUTING.md",
 )

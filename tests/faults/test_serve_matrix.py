@@ -12,7 +12,7 @@ from symposia.testing.faults import MATRIX, PLANTED_KEY, SENTENCE, UPSTREAM_SECR
 from symposia.testing.faults.reply import pieces
 from tests.processes import serving, upstream
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 TWO = "".join(pieces(SENTENCE)[:2])
 
 

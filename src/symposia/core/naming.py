@@ -48,7 +48,7 @@ class Namer:
         if type(lines) is not tuple or any(type(line) is not Line for line in lines):
             return None
         try:
-            bare = settled(replace(request, lines=(), about=_NO_ABOUT))
+            bare = settled(replace(request, lines=(), about=_NO_ABOUT), Request)
             head, _, tail = bare.partition(_LINES)
             if _LINES in tail:  # a tool's parameters may have that key too: which one is ours?
                 return None
@@ -67,14 +67,15 @@ class Namer:
             whole = self._hash.copy()
         else:
             whole, known = hashlib.sha256(head), 0
-        _take(whole, lines[known:stay], known)
+        _take(whole, lines[known:stay], first=not known)
         passed = whole.copy()
-        _take(passed, lines[stay:], stay)
+        _take(passed, lines[stay:], first=not stay)
         self._head, self._lines, self._hash = head, lines[:stay], whole
         return passed
 
 
-def _take(whole: hashlib._Hash, lines: tuple[Line, ...], at: int) -> None:
-    """Hash the lines, the first of which is number `at`."""
-    for number, line in enumerate(lines, start=at):
-        whole.update(b"," + settled(line) if number else settled(line))
+def _take(whole: hashlib._Hash, lines: tuple[Line, ...], *, first: bool) -> None:
+    """Hash more lines, the very first ones or not."""
+    if lines:
+        between = b"" if first else b","
+        whole.update(between + settled(lines, tuple[Line, ...])[1:-1])

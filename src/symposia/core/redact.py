@@ -81,6 +81,8 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text with everything secret replaced. Doing it twice changes nothing more."""
+        if not text:
+            return text
         for _ in range(_PASSES):
             once = self._once(text)
             if once == text:

@@ -59,12 +59,12 @@ def decode(raw: bytes | str, kind: type[T], what: str = "") -> T:
 
 def checked(value: V) -> V:
     """The same value after a strict decode round trip; `InvalidInput` names the field that does not fit."""
-    return _round_trip(value)
+    return _round_trip(value, type(value))
 
 
 def digest(value: Value) -> str:
     """`sha256:` and 64 hex digits naming the value's content and type."""
-    return stored_digest(type(value), settled(value))
+    return stored_digest(type(value), settled(value, type(value)))
 
 
 def stored_digest(kind: type[Value], raw: bytes) -> str:
@@ -77,9 +77,9 @@ def title(kind: type[Value]) -> bytes:
     return f"symposia/{kind.__name__}/{kind.VERSION}\n".encode()
 
 
-def settled(value: Value) -> bytes:
-    """Canonical JSON of the value as it reads back; `InvalidInput` names the field that does not fit."""
-    return canonical(_round_trip(value))
+def settled(value: object, kind: Any) -> bytes:
+    """Canonical JSON of a `kind` as it reads back; `InvalidInput` names the field that does not fit."""
+    return canonical(_round_trip(value, kind))
 
 
 def content_digest(raw: bytes) -> str:
@@ -92,9 +92,9 @@ def short(name: str) -> str:
     return name.removeprefix("sha256:")[:12]
 
 
-def _round_trip(value: V) -> V:
+def _round_trip(value: T, kind: Any) -> T:
     try:
-        decoded: V = decoder(type(value)).decode(canonical(value))
+        decoded: T = decoder(kind).decode(canonical(value))
     except (msgspec.MsgspecError, TypeError) as error:
         _refuse_non_finite(value, type(value).__name__)
         raise InvalidInput(f"{type(value).__name__}: {error}") from error

@@ -32,7 +32,6 @@ class Book:
     status: int = 0
     outcome: Outcome = "ok"
     fault: Fault | None = None
-    prompt_tokens: int = 0
     usage: Usage = NOTHING
     choices: dict[int, ChoiceObject] = field(default_factory=dict)
     receipts: tuple[Receipt, ...] = ()
@@ -61,9 +60,9 @@ class Book:
         self.applied = applied_of(self.receipts)
         self.status = 200
 
-    def broke(self, made_tokens: int) -> None:
+    def broke(self, prompt_tokens: int, made_tokens: int) -> None:
         """It ended before it was whole: what was used is what can be told."""
-        self.usage = Usage(input_tokens=self.prompt_tokens, output_tokens=made_tokens, estimated=True)
+        self.usage = Usage(input_tokens=prompt_tokens, output_tokens=made_tokens, estimated=True)
 
     def failed(self, fault: Fault, *, answered: bool, heard: bool) -> None:
         """It ended in a fault. Before the backend was heard of, one of the caller's making is a refusal."""

@@ -51,8 +51,9 @@ class Generation:
 
     def begin(self) -> None:
         """Ask the backend for every choice."""
+        loop = asyncio.get_running_loop()
         for index, request in enumerate(self._requests):
-            task = asyncio.ensure_future(self._drive(index, request))
+            task = loop.create_task(self._drive(index, request))
             task.add_done_callback(self._ended)
             self._tasks.append(task)
 

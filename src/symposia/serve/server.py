@@ -41,9 +41,24 @@ LEASE_GRACE_S = 60.0
 """How much longer than its request a reservation lives."""
 _EXPIRE_S = 1.0
 _STOP_S = 5.0
+_DRAWN = 4096
 
 Reporter = Callable[[str, BaseException], None]
 """Is told of what nobody foresaw: the request's id, and what was raised."""
+
+
+class Pool:
+    """Random bytes drawn many at a time: asking the system costs more than what they are for."""
+
+    def __init__(self, random: Callable[[int], bytes]) -> None:
+        self._random, self._left, self._at = random, b"", 0
+
+    def __call__(self, size: int) -> bytes:
+        """So many bytes, never given before."""
+        if self._at + size > len(self._left):
+            self._left, self._at = self._random(_DRAWN), 0
+        self._at += size
+        return self._left[self._at - size : self._at]
 
 
 class Kit:
@@ -79,7 +94,7 @@ class Server:
     def __init__(self, settings: Settings, kit: Kit) -> None:
         self.settings, self.clock, self.redactor = settings, kit.clock, kit.redactor
         self.storage, self.ledger = kit.storage, kit.ledger
-        self.random, self._reporters = kit.random, kit.reporters
+        self.random, self._reporters = Pool(kit.random), kit.reporters
         self.telemetry = kit.telemetry
         self.traces: Traces | None = None
         self.models: dict[str, ServedModel] = served_models(settings, kit.backends)

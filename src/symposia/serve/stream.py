@@ -26,16 +26,19 @@ _EVERY = 16
 class Lane:
     """One choice on its way: what of it may be shown, and whether it goes round in circles."""
 
-    def __init__(self, request: Request, syntax: Syntax, *, detects: bool) -> None:
+    def __init__(self, request: Request, syntax: Syntax) -> None:
         self._request, self._syntax = request, syntax
         self._parser: Parser | None = None
-        self._units: list[Hashable] | None = [] if detects else None
+        self._settled = False
+        self._units: list[Hashable] = []
         self._looked = 0
 
     def read(self, item: Delta) -> Sequence[Delta]:
         """The pieces that may be shown now. What a backend has told apart already is passed on."""
         if item.phase != "answer" and not item.token_ids:
             return (item,)
+        if self._settled:
+            return (item if item.phase == "answer" else Delta(text=item.text),)
         if self._parser is None:
             begins = item.text.lstrip()
             opened = bool(item.token_ids) and item.phase == "reasoning" and not begins.startswith("<")
@@ -43,7 +46,9 @@ class Lane:
             self._parser = Parser(
                 self._syntax, tools=self._request.told, offered=offered, opens_thinking=opened
             )
-        return self._parser.feed(item.text)
+        shown = self._parser.feed(item.text)
+        self._settled = self._parser.settled
+        return shown
 
     def rest(self) -> Sequence[Delta]:
         """What was held back until the end."""
@@ -51,8 +56,6 @@ class Lane:
 
     def loops(self, item: Delta) -> Degenerate | None:
         """Whether what came so far is a loop; looked at now and then."""
-        if self._units is None:
-            return None
         self._units += item.token_ids or item.text.split()
         if len(self._units) - self._looked < _EVERY:
             return None
@@ -63,20 +66,26 @@ class Lane:
 class Events:
     """The events of one reply, its choices side by side. `usage`: the caller asked for the chunk of usage."""
 
-    def __init__(self, envelope: Envelope, lanes: Sequence[Lane], *, usage: bool) -> None:
-        self._lanes, self._usage = lanes, usage
+    def __init__(
+        self, envelope: Envelope, lanes: Sequence[Lane], *, usage: bool, detects: bool = False
+    ) -> None:
+        self._lanes, self._usage, self._detects = lanes, usage, detects
         self._chunks = Chunks(envelope, len(lanes), include_usage=usage)
         self.degenerate: Degenerate | None = None
 
     def pieces(self, pieces: Sequence[Piece]) -> bytes:
         """What deltas are to a caller."""
-        delta = self._chunks.delta
+        delta, lanes = self._chunks.delta, self._lanes
         out = []
         for index, item in pieces:
-            lane = self._lanes[index]
-            out += [delta(index, shown) for shown in lane.read(item) if shown.text]
-            self.degenerate = self.degenerate or lane.loops(item)
-        return b"".join(out)
+            out += [delta(index, shown) for shown in lanes[index].read(item) if shown.text]
+        if self._detects:
+            self._look(pieces)
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def _look(self, pieces: Sequence[Piece]) -> None:
+        for index, item in pieces:
+            self.degenerate = self.degenerate or self._lanes[index].loops(item)
 
     def ended(self, choice: ChoiceObject) -> bytes:
         """A choice that ended while others go on."""
@@ -99,6 +108,6 @@ class Events:
         return b"".join(rest) + self._chunks.tail(choice)
 
 
-def lanes_of(requests: Sequence[Request], syntax: Syntax, *, detects: bool) -> tuple[Lane, ...]:
+def lanes_of(requests: Sequence[Request], syntax: Syntax) -> tuple[Lane, ...]:
     """A lane for every choice."""
-    return tuple(Lane(request, syntax, detects=detects) for request in requests)
+    return tuple(Lane(request, syntax) for request in requests)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
-from symposia.core.request import Request
 from symposia.core.served import RequestServed
 from symposia.core.trace import Answered, Called, Flags, Said, Trace
 from symposia.core.trace import generation as generation_of
 
 from .book import Book
+from .delivery import Turn
 from .genai import Beyond
 from .generation import Generation
 from .replies import ChoiceObject, Envelope
@@ -51,16 +50,9 @@ def answered(choice: ChoiceObject) -> Answered:
     return Answered(message=said, finish_reason=choice.finish_reason)
 
 
-def trace_of(
-    ask: ChatRequest,
-    event: RequestServed,
-    book: Book,
-    requests: Sequence[Request],
-    ran: Generation | None,
-    *,
-    time: float,
-) -> Trace:
+def trace_of(turn: Turn, event: RequestServed, book: Book, ran: Generation | None, *, time: float) -> Trace:
     """The line of one request. `time`: when it came, in seconds since the epoch."""
+    ask, requests = turn.ask, turn.requests
     whole = {} if ran is None else ran.completions
     first = book.choices.get(0)
     asked = 0.0 if book.asked is None else book.asked
@@ -83,7 +75,7 @@ def trace_of(
         ttft_ms=event.ttft_ms,
         flags=Flags(degenerate=event.degenerate, error=event.code or None, slow=event.latency_ms >= SLOW_MS),
         receipts=event.receipts,
-        seed=requests[0].seed if requests else None,
+        seed=requests[0].seed,
         generations=tuple(
             generation_of(
                 requests[i],
@@ -97,17 +89,15 @@ def trace_of(
     )
 
 
-def beyond_of(
-    ask: ChatRequest | None, book: Book, envelope: Envelope, where: Context, *, content: bool
-) -> Beyond:
+def beyond_of(ask: ChatRequest, book: Book, envelope: Envelope, where: Context, *, content: bool) -> Beyond:
     """What a span says beyond the event; what was said only with `content`."""
     first = book.choices.get(0)
     return Beyond(
         context=where,
         response_id=envelope.id,
         response_model=envelope.model,
-        conversation="" if ask is None else _conversation(ask),
-        messages=messages_of(ask) if content and ask is not None else (),
+        conversation=_conversation(ask),
+        messages=messages_of(ask) if content else (),
         response=answered(first) if content and first is not None else None,
     )
 

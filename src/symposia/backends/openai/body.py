@@ -25,9 +25,9 @@ _NEUTRAL: dict[Knob, float] = {
     "min_p": 0.0,
     "repetition_penalty": 1.0,
 }
-_KNOBS: tuple[Knob, ...] = get_args(Knob)
 _OFF: dict[Knob, float] = {"top_k": -1}
-_ALWAYS: frozenset[Knob] = frozenset({"temperature", "top_p"})
+_KNOBS: tuple[Knob, ...] = get_args(Knob)
+_OPTIONAL: tuple[Knob, ...] = ("min_p", "repetition_penalty", "top_k")
 
 
 def refuse(request: Request, flavour: Flavour, endpoint: str) -> None:
@@ -37,10 +37,8 @@ def refuse(request: Request, flavour: Flavour, endpoint: str) -> None:
         return UnsupportedRequest(endpoint=endpoint, model=request.model, feature=feature, way_out=way_out)
 
     sampling = request.sampling
-    for knob in _KNOBS:
-        if knob in _ALWAYS or knob in flavour.extra:
-            continue
-        if _value(sampling, knob) != _NEUTRAL[knob]:
+    for knob in _OPTIONAL:
+        if knob not in flavour.extra and _value(sampling, knob) != _NEUTRAL[knob]:
             raise no(
                 knob, f"leave {knob} at {_NEUTRAL[knob]:g}, or use vllm, sglang, openrouter or a local model"
             )
@@ -98,7 +96,7 @@ def _value(sampling: Sampling, knob: Knob) -> float:
 
 def sends(sampling: Sampling, flavour: Flavour, knob: Knob) -> bool:
     """Whether a knob is told to the server: where it can be, and the server would do otherwise."""
-    if knob not in _ALWAYS and knob not in flavour.extra:
+    if knob in _OPTIONAL and knob not in flavour.extra:
         return False
     return knob in flavour.neutral or _value(sampling, knob) != _NEUTRAL[knob]
 
