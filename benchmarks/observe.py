@@ -103,6 +103,21 @@ def trace() -> Trace:
     )
 
 
+def spans() -> Row:
+    """A span and its measurements, content left out; who sends them is another thread."""
+    try:
+        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        from opentelemetry.sdk.trace import SpanProcessor
+    except ModuleNotFoundError:
+        return Row("a span", None, "us", "-", None, "no opentelemetry-sdk: pip install 'symposia[otel]'")
+    from symposia.serve.otel import Telemetry
+
+    telemetry = Telemetry(SpanProcessor(), InMemoryMetricReader(), REDACTOR, version="0")
+    cost = microseconds(lambda: telemetry(NOW, SERVED), 500)
+    telemetry.close()
+    return Row("a span", cost, "us", "-", None, "only where a collector is named")
+
+
 def rows() -> list[Row]:
     """Every row."""
     metrics = Metrics("0", REDACTOR)
@@ -141,6 +156,7 @@ def rows() -> list[Row]:
                 None,
                 "in a thread of its own",
             ),
+            spans(),
         ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
+from symposia.core.receipt import Receipt, TokenCounts
 from symposia.core.redact import Redactor
 from symposia.core.served import (
     AuthRefused,
@@ -26,6 +28,18 @@ from symposia.serve.series import MOST, OTHER
 from tests.occurrences import any_event, any_of, served
 
 PLAIN = Redactor({})
+RECEIPT = Receipt(
+    intervention="i",
+    name="warm",
+    op="add",
+    vector="v",
+    site="residual",
+    status="applied",
+    history="scoped",
+    tokens=TokenCounts(),
+    runs=(),
+    layers=(),
+)
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -192,6 +206,28 @@ def test_every_scrape_is_well_formed(events: list[Any], field: str) -> None:
     for line in text.removesuffix("\n").split("\n"):
         assert re.match(r"# (HELP|TYPE) steering_[a-z_]+ |steering_[a-z_]+(\{.*\})? [-+.e\d]+$", line), line
     list(text_string_to_metric_families(text))
+
+
+def test_the_documents_list_every_metric() -> None:
+    """The table of docs/observability.md has each metric with its labels, and no other."""
+    page = (Path(__file__).parents[2] / "docs" / "observability.md").read_text(encoding="utf-8")
+    listed = {
+        name: tuple(filter(None, labels.strip().split(", ")))
+        for name, labels in re.findall(r"^\| `(steering_\w+)` \|([^|]*)\|", page, re.MULTILINE)
+    }
+    told = folded(
+        served(degenerate="loop", outcome="error", code="provider_timeout", receipts=(RECEIPT,)),
+        AuthRefused(request_id="r", reason="missing"),
+        BudgetDecision(decision="allowed", request_id="r", model="m", profile="p", key="k"),
+        LedgerDown(request_id="r", admitted=True),
+    )
+    told.unknown_field("x")
+    pool = Standing(pool="a", field="tokens", used=1, reserved=1, limit=10)
+    found = {
+        re.sub("_(bucket|sum|count)$", "", name): tuple(label for label, _ in has if label != "le")
+        for name, has in scraped(told, standings=(pool,))
+    }
+    assert {name: set(labels) for name, labels in found.items()} == {n: set(ls) for n, ls in listed.items()}
 
 
 def test_secrets_are_no_labels() -> None:

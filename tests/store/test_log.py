@@ -30,9 +30,10 @@ def test_numbers_count_the_log_and_positions_their_stream(storage: Storage) -> N
 def test_expect_lets_one_decision_in(storage: Storage) -> None:
     """An append that expects another length raises `Conflict` with the true one, and changes nothing."""
     storage.events.append(entry(), expect=0)
-    with pytest.raises(Conflict) as caught:
-        storage.events.append(entry(1), expect=0)
-    assert (caught.value.expected, caught.value.found) == (0, 1)
+    for wrong in (0, 2):
+        with pytest.raises(Conflict) as caught:
+            storage.events.append(entry(1), expect=wrong)
+        assert (caught.value.expected, caught.value.found) == (wrong, 1)
     assert storage.events.length("server") == 1
     assert storage.events.append(entry(1), expect=1).position == 2
 
@@ -72,7 +73,7 @@ def test_many_are_kept_or_none(storage: Storage) -> None:
     """One event that cannot be stored, and nothing of its batch is."""
     bad = BudgetWarning(pool="p", field="tokens", used=1, reserved=0, limit=1, fraction=float("nan"))
     with pytest.raises(InvalidInput, match="fraction"):
-        storage.events.extend([entry(), Entry(event=bad, stream="budget", time=1.0)])
+        storage.events.extend([entry(), Entry(event=bad, stream="budget", time=1.0), entry()])
     with pytest.raises(InvalidInput, match="time of event Draining"):
         storage.events.extend([entry(), entry(time=float("inf"))])
     assert storage.events.length("server") == 0

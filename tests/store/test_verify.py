@@ -17,7 +17,7 @@ from symposia.core.profile import Profile
 from symposia.core.served import KillSwitched
 from symposia.core.store import Entry
 from symposia.store import Storage, opened
-from symposia.store.audit import Act
+from symposia.store.audit import Act, AuditRow, chained
 from symposia.store.refusals import Damaged
 
 TABLES = ("profile", "alias", "audit", "access_key")
@@ -99,6 +99,23 @@ def _verified(storage: Storage) -> set[str]:
     return {flaw.table for flaw in verify(storage._database).flaws}
 
 
+def test_a_row_rewritten_with_its_hash_is_found(filled: Path) -> None:
+    """Who changes an act, makes its hash anew and mends the next row's link has still broken the chain."""
+    with opened(str(filled), clock=VirtualClock()) as storage:
+        for row in storage.audit()[:-1]:
+            told = (row.seq, row.time, "eve", *_text_of(row))
+            made = chained(row.prev, told)
+            rewritten = [
+                f"UPDATE audit SET actor = 'eve', hash = '{made}' WHERE seq = {row.seq}",
+                f"UPDATE audit SET prev = '{made}' WHERE seq = {row.seq + 1}",
+            ]
+            assert "audit" in _undone(storage, *rewritten)
+
+
+def _text_of(row: AuditRow) -> tuple[str | None, ...]:
+    return (row.action, row.subject, row.before, row.after, row.reason, row.evidence)
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_rows_left_out_or_put_in_are_found(filled: Path, table: str) -> None:
     """Each row deleted, the last ones too, and a row that nobody wrote."""
@@ -118,11 +135,12 @@ class _Undone(Exception):
     pass
 
 
-def _undone(storage: Storage, statement: str) -> set[str]:
-    """What `verify` says after a statement that is then taken back."""
+def _undone(storage: Storage, *statements: str) -> set[str]:
+    """What `verify` says after statements that are then taken back."""
     found: set[str] = set()
     with suppress(_Undone), storage._database.writing() as writing:
-        writing.rows(statement)
+        for statement in statements:
+            writing.rows(statement)
         found = _verified(storage)
         raise _Undone
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 import aiohttp
 import msgspec
@@ -28,7 +28,7 @@ from .openai.reply import ChatReply
 from .openai.unread import Reading, Unknown
 from .openai.wire import ChatWire
 from .policy import Timeouts
-from .sse import MOST_HELD, EventReader
+from .sse import MOST_HELD, Event, EventReader
 from .upstream import Unreached, Upstream, read_all
 from .waits import Waits
 
@@ -209,16 +209,20 @@ class _Exchange:
             cut = f"the reply broke off ({type(error).__name__})"
             raise lost("stream_truncated" if self._streamed else "bad_response").error(cut) from None
 
-    def fold(self, piece: bytes) -> Iterator[Delta]:
+    def fold(self, piece: bytes) -> Iterable[Delta]:
         """The deltas these bytes complete."""
         reply = self._reply
         if not self._streamed:
             deltas = reply.feed("", piece)
-            yield from deltas if reply.finished else ()  # of a whole reply without a finish, nothing
-            return
-        for name, data in self._reader.feed(piece):
-            yield from reply.feed(name, data)
-            if reply.ended:
+            return deltas if reply.finished else ()  # of a whole reply without a finish, nothing
+        events = self._reader.feed(piece)
+        return reply.feed(*events[0]) if len(events) == 1 else self._each(events)
+
+    def _each(self, events: Sequence[Event]) -> Iterator[Delta]:
+        """What came together, one by one: of those before one that cannot be read, all."""
+        for name, data in events:
+            yield from self._reply.feed(name, data)
+            if self._reply.ended:
                 return
 
     def completion(self, attempts: int) -> Completion:

@@ -8,8 +8,7 @@ here, where they are seen and counted.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from http.cookiejar import CookieJar
 from importlib import import_module
 from typing import Any, Literal
@@ -67,28 +66,31 @@ class Sdk:
         self._free: list[Any] = []
         self.broken: type[Any] = self._httpx.RequestError
 
-    @asynccontextmanager
-    async def answer(self, path: str, body: bytes) -> AsyncGenerator[Any]:
+    def answer(self, path: str, body: bytes) -> Answer:
         """The response to a POST of JSON, whatever its status, its body still to be read; closed on every exit."""
+        return Answer(self, path, body)
+
+    async def request(self, path: str, body: bytes) -> Any:
+        """What is sent: the request as the SDK writes it, with that body."""
         written = self._written or await self._write(path)
-        client = self._free.pop() if self._free else self._connected()
-        try:
-            request = self._httpx.Request(
-                "POST",
-                written.url,
-                headers=written.headers,
-                cookies=client.cookies,
-                stream=self._httpx.ByteStream(body),
-                extensions=written.extensions,
-            )
-            request.headers["Content-Length"] = str(len(body))
-            response = await client.send(request, stream=True, follow_redirects=False)
-            try:
-                yield response
-            finally:
-                await response.aclose()
-        finally:
-            self._free.append(client)
+        request = self._httpx.Request(
+            "POST",
+            written.url,
+            headers=written.headers,
+            cookies=self._cookies,
+            stream=self._httpx.ByteStream(body),
+            extensions=written.extensions,
+        )
+        request.headers["Content-Length"] = str(len(body))
+        return request
+
+    def take(self) -> Any:
+        """A client that nobody uses."""
+        return self._free.pop() if self._free else self._connected()
+
+    def give_back(self, client: Any) -> None:
+        """Nobody uses it any more."""
+        self._free.append(client)
 
     async def drained(self, pieces: AsyncIterator[bytes]) -> None:
         """Read what is left of an answer that has ended, so that its connection can be used again."""
@@ -138,6 +140,32 @@ class Sdk:
         made = self._client(cookies=self._cookies, **self._reached)
         self._clients.append(made)
         return made
+
+
+class Answer:
+    """One answer being received, and the client that receives it."""
+
+    def __init__(self, sdk: Sdk, path: str, body: bytes) -> None:
+        self._sdk, self._path, self._body = sdk, path, body
+        self._client: Any = None
+        self._response: Any = None
+
+    async def __aenter__(self) -> Any:
+        request = await self._sdk.request(self._path, self._body)
+        client = self._sdk.take()
+        try:
+            self._response = await client.send(request, stream=True, follow_redirects=False)
+        except BaseException:
+            self._sdk.give_back(client)
+            raise
+        self._client = client
+        return self._response
+
+    async def __aexit__(self, *exc: object) -> None:
+        try:
+            await self._response.aclose()
+        finally:
+            self._sdk.give_back(self._client)
 
 
 def _imported(extra: Extra, name: str) -> Any:

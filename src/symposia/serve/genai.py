@@ -92,7 +92,7 @@ def span(
         found = {name: value for name, value in found.items() if name not in LATEST}
     if content:
         found |= _content(beyond)
-    clean = redactor.value({name: value for name, value in found.items() if value not in (None, "", [])})
+    clean = _clean({name: value for name, value in found.items() if value not in (None, "", [])}, redactor)
     return Span(
         name=redactor.text(f"{CHAT} {event.model}".rstrip()),
         context=beyond.context,
@@ -170,6 +170,12 @@ def _message(said: Said) -> dict[str, Any]:
     return {"role": role, "parts": parts, **({"name": said.name} if said.name else {})}
 
 
+def _clean(found: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """Without secrets; as it is where there are none, which is told far faster."""
+    raw = msgspec.json.encode(found)
+    return found if redactor.json(raw) == raw else redactor.value(found)
+
+
 def _plain(name: str, value: Any) -> Any:
     return msgspec.json.encode(value).decode() if name in (INPUT, OUTPUT) else value
 
@@ -185,5 +191,5 @@ def _evaluation(time: float, event: RequestServed, redactor: Redactor) -> tuple[
         "feature_flag.version": event.revision,
         "feature_flag.provider.name": OURSELVES,
     }
-    told = {name: value for name, value in redactor.value(attributes).items() if value}
+    told = _clean({name: value for name, value in attributes.items() if value}, redactor)
     return (SpanEvent(name="feature_flag.evaluation", time=time, attributes=told),)

@@ -7,6 +7,7 @@ import threading
 import traceback
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 import msgspec
@@ -44,20 +45,22 @@ HEADERS = frozenset(
 """The only request headers a log may show."""
 
 _encode = msgspec.json.Encoder().encode
-_NOTHING: tuple[Any, ...] = (None, "", ())
+_NUMBERS = (int, float)  # a zero is said; None, "" and () are not
 
 
 def level_of(event: ServerEvent) -> Level:
     """How much somebody should care: what the caller got wrong is `info`, what the operator may have to mend more."""
     match event:
-        case RequestServed(outcome="error", status=500) | LedgerDown() | TracingStopped():
+        case BudgetDecision():
+            return "debug" if event.decision == "allowed" else "warning"
+        case BudgetSettled():
+            return "debug" if event.outcome in ("settled", "released") else "warning"
+        case RequestServed():
+            return "info" if event.outcome != "error" else "error" if event.status == 500 else "warning"
+        case AuthRefused() | BudgetWarning() | KillSwitched():
+            return "warning"
+        case LedgerDown() | TracingStopped():
             return "error"
-        case RequestServed(outcome="error") | AuthRefused() | BudgetWarning() | KillSwitched():
-            return "warning"
-        case BudgetDecision(decision="allowed") | BudgetSettled(outcome="settled" | "released"):
-            return "debug"
-        case BudgetDecision() | BudgetSettled():
-            return "warning"
     return "info"
 
 
@@ -84,7 +87,9 @@ class Log:
         if level not in self._worth:
             return
         fields = {
-            name: value for name, value in msgspec.structs.asdict(event).items() if value not in _NOTHING
+            name: value
+            for name, value in msgspec.structs.asdict(event).items()
+            if value or value is False or type(value) in _NUMBERS
         }
         if isinstance(event, RequestServed) and event.receipts:
             fields["receipts"] = [receipt.status for receipt in event.receipts]
@@ -111,8 +116,8 @@ class Log:
     def _write(self, time: float, level: Level, what: Any, fields: Mapping[str, Any]) -> None:
         if self._gone:
             return
-        when = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
-        line = self._redactor.json(_encode({"time": when, "level": level, "type": what, **fields})).decode()
+        told = {"time": _told(time), "level": level, "type": what, **fields}
+        line = self._redactor.json(_encode(told)).decode()
         try:
             with self._lock:
                 self._stream.write(
@@ -121,6 +126,17 @@ class Log:
                 self._stream.flush()
         except (OSError, ValueError):  # nobody reads any more: a pipe that closed, a disk that is full
             self._gone = True
+
+
+def _told(time: float) -> str:
+    """ISO 8601 in UTC, to the millisecond."""
+    thousandths = round(time * 1000)
+    return f"{_second(thousandths // 1000)}.{thousandths % 1000:03d}+00:00"
+
+
+@lru_cache(maxsize=4)
+def _second(time: int) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat()[:19]
 
 
 def text_of(line: Mapping[str, Any]) -> str:

@@ -120,8 +120,9 @@ async def ask(
     if fitted.dropped:
         table.emit(ViewCut(about=bare.about, dropped=fitted.dropped))
     request = msgspec.structs.replace(bare, lines=fitted.lines)
-    name = table.namers.setdefault(turn.speaker, Namer()).name(request)
-    return Ask(request, name, capped, fitted.dropped, trail)
+    if turn.view is None:  # the lines of a view that a protocol gave are new in every turn
+        table.namers.setdefault(turn.speaker, Namer()).name(request)
+    return Ask(request, request.digest, capped, fitted.dropped, trail)
 
 
 def lines_of(

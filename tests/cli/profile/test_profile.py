@@ -98,11 +98,14 @@ def test_an_alias_moves_only_from_where_it_is_believed(shell: Shell) -> None:
     moved = shell.json(*refused, "--expect", calm[:19], "--evidence", "http://e")
     assert (moved["before"], moved["after"]) == (calm, hot)
     shell("alias", "tiny", "champion", "none", "--expect", hot, "--reason", "gone")
+    again = shell.json("alias", "tiny", "champion", "tiny@calm", "--expect", "none", "--reason", "back")
+    assert again["after"] == calm
     history = shell.json("history", "tiny", "champion")
     assert [(m["before"], m["after"], m["reason"]) for m in history] == [
         (None, calm, "start"),
         (calm, hot, "x"),
         (hot, None, "gone"),
+        (None, calm, "back"),
     ]
     assert "http://e" in shell("history", "symposia:tiny", "champion").stdout
     assert "expected one of calm" in shell("history", "tiny", "clam", code=2).stderr

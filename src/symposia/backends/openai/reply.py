@@ -67,14 +67,13 @@ class ChatReply:
             if name:
                 return ()
             raise lost("bad_response").error(f"a chunk that cannot be read ({error})") from None
-        self._see(chunk)
-        return self._choose(chunk.choices[0]) if chunk.choices else ()
+        choice = chunk.choices[0] if chunk.choices else None
+        self._see(chunk, choice)
+        return () if choice is None else self._choose(choice)
 
-    def _see(self, chunk: Chunk) -> None:
-        said = chunk.error
-        if said is None and chunk.choices and chunk.choices[0].error is not None:
-            said = chunk.choices[0].error
-        if said is not None:
+    def _see(self, chunk: Chunk, choice: Choice | None) -> None:
+        said = chunk.error or (None if choice is None else choice.error)
+        if said:
             self.error = ServerError(message=said) if isinstance(said, str) else said
             self.ended = True
             return
@@ -82,7 +81,7 @@ class ChatReply:
             self._used = chunk.usage
         if chunk.prompt_token_ids:
             self._prompt_ids = chunk.prompt_token_ids
-        if chunk.model and not self._served.model:
+        if not self._served.model and chunk.model:
             self._served = replace(self._served, model=chunk.model)
 
     def _choose(self, choice: Choice) -> list[Delta]:
@@ -90,12 +89,11 @@ class ChatReply:
             self._ids += choice.token_ids
         if choice.logprobs is not None and choice.logprobs.content:
             self._scored.feed(choice.logprobs.content)
-        said = choice.delta if choice.delta is not None else choice.message
-        deltas = [] if said is None else self._hear(said, whole=said is choice.message)
+        said = choice.message if choice.delta is None else choice.delta
+        deltas = [] if said is None else self._hear(said, whole=choice.delta is None)
         if choice.finish_reason:
             self._finish = choice.finish_reason
             self._stop_string = isinstance(choice.stop_reason or choice.matched_stop, str)
-        self.ended = self.ended or self._cut.met
         return deltas
 
     def _hear(self, said: Said, *, whole: bool) -> list[Delta]:
@@ -104,16 +102,25 @@ class ChatReply:
             thought = self._thoughts.feed(said.reasoning, said.reasoning_content, said.reasoning_details)
             if thought:
                 deltas.append(Delta(text=thought, phase="reasoning"))
-        for text in (said.content, said.refusal):
-            if text and (kept := self._cut.feed(text)):
-                self._text.append(kept)
-                deltas.append(Delta(text=kept))
-        self._refused = self._refused or bool(said.refusal)
-        for place, piece in enumerate(said.tool_calls or ()):
-            text = self._call(piece, place if whole else None)
-            if text:
-                deltas.append(Delta(text=text, phase="tool"))
+        if said.content:
+            self._say(said.content, deltas)
+        if said.refusal:
+            self._refused = True
+            self._say(said.refusal, deltas)
+        if said.tool_calls:
+            for place, piece in enumerate(said.tool_calls):
+                text = self._call(piece, place if whole else None)
+                if text:
+                    deltas.append(Delta(text=text, phase="tool"))
         return deltas
+
+    def _say(self, text: str, deltas: list[Delta]) -> None:
+        """Text of the answer, up to a string that ends it."""
+        kept = self._cut.feed(text)
+        if kept:
+            self._text.append(kept)
+            deltas.append(Delta(text=kept))
+        self.ended = self.ended or self._cut.met
 
     def _call(self, piece: CallPiece, place: int | None) -> str:
         """What a piece adds to a call's arguments. `place`: among the calls of a whole message, which numbers none."""

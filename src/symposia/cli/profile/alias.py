@@ -12,7 +12,7 @@ from symposia.cli.exits import DONE, FINDINGS
 from symposia.cli.registry import STORE, Json, Store, Url, actor, registry
 from symposia.cli.world import World, guarded, this_world
 
-from .selectors import Model, model_of
+from .selectors import Model, digest_of, model_of
 
 if TYPE_CHECKING:
     from symposia.cli.registry import Profiles
@@ -29,7 +29,7 @@ class AliasOptions:
     name: Name
     to: Annotated[
         str,
-        typer.Argument(metavar="SEL", help="An alias of the model, a digest, or `none`: it names nothing."),
+        typer.Argument(metavar="SEL", help="[MODEL@]ALIAS, a digest, or `none`: it names nothing."),
     ]
     expect: Annotated[
         str, typer.Option("--expect", metavar="DIGEST", help="What it names now; `none` if nothing.")
@@ -92,7 +92,7 @@ def _alias(asked: AliasOptions, world: World) -> int:
     model = model_of(asked.model)
     seqs: list[int] = []
     with registry(asked.store, asked.url, world) as kept:
-        to = None if asked.to == NONE else kept.profiles.resolve(model, asked.to)
+        to = _target(kept.profiles, model, asked.to)
         expect = _expected(kept.profiles, asked.expect)
         code = moved(
             lambda: seqs.append(
@@ -118,6 +118,13 @@ def _alias(asked: AliasOptions, world: World) -> int:
         before, after = (NONE if one is None else short(one) for one in (expect, to))
         world.out.line(f"{model}@{asked.name}: {before} -> {after}")
     return DONE
+
+
+def _target(profiles: Profiles, model: str, selector: str) -> str | None:
+    """Where the alias is to point: an alias of the same model may be told without the model."""
+    if selector == NONE:
+        return None
+    return digest_of(profiles, selector) if "@" in selector else profiles.resolve(model, selector)
 
 
 def _expected(profiles: Profiles, text: str) -> str | None:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from symposia.backends.keys import read_key
 from symposia.backends.policy import Timeouts
-from symposia.backends.replay import ENDPOINT as REPLAY
-from symposia.backends.replay import Replay
 from symposia.core.clock import Clock
 from symposia.core.errors import InvalidInput
 from symposia.core.models import resolve
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     from symposia.backends.relay import Relay
 
 UPSTREAM_KEY = "INFERENCE_API_KEY"
-SCRIPTED = "scripted"
+RECORDED = "replay:"
 Unknown = Callable[[str], None]
 
 
@@ -69,11 +67,10 @@ def backends_of(
     hosted: Backend | None = None
     found: dict[str, Backend] = {}
     for model in settings.served:
-        kind, _, rest = model.address.partition(":")
-        if kind == REPLAY and rest:
-            found[model.name] = Replay.read(Path(rest), clock)
-        elif _is_local(model.address):
+        if _is_local(model.address):
             found[model.name] = local
+        elif model.address.startswith(RECORDED):
+            found[model.name] = _recordings(model.address, settings, clock)
         else:
             hosted = hosted or _endpoints(env)
             found[model.name] = hosted
@@ -110,10 +107,17 @@ def upstream_key(settings: Settings, env: Mapping[str, str]) -> Secret | None:
     return read_key(source, endpoint="upstream", usual=UPSTREAM_KEY, env=env)
 
 
+def _recordings(address: str, settings: Settings, clock: Clock) -> Backend:
+    """Read at the start, so that a file that is none is told before anybody asks."""
+    from symposia.backends.replay import Replay
+
+    return Replay.read(Path(address.removeprefix(RECORDED)), clock, pace=settings.pace)
+
+
 def _is_local(address: str) -> bool:
     from symposia.backends.endpoints import HOSTED
 
-    return resolve(address, (*HOSTED, SCRIPTED)).source != "endpoint"
+    return resolve(address, (*HOSTED, "scripted", "replay")).source != "endpoint"
 
 
 def _engines(settings: Settings) -> Backend:

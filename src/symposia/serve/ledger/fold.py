@@ -30,11 +30,12 @@ def folded(events: Iterable[Logged], policy: CostPolicy, clock: Clock) -> Memory
                 lease = leases[event.lease] = _lease(event, policy)
                 ledger.restore(lease)
         elif isinstance(event, BudgetSettled):
-            lease_then = leases.get(event.lease)
-            if lease_then is not None:
-                used: dict[Field, int] = {"tokens": 0, "requests": 0}
-                used.update({each.field: each.amount for each in event.amounts})
-                ledger.restore_settled(lease_then, None if event.outcome == "expired" else used)
+            known = leases.get(event.lease)
+            if known is not None and event.outcome == "expired":
+                ledger.restore_expired(known)
+            elif known is not None:
+                used: dict[Field, int] = {each.field: each.amount for each in event.amounts}
+                ledger.restore_settled(known, tokens=used.get("tokens", 0), requests=used.get("requests", 0))
         elif isinstance(event, BudgetReset):
             ledger.restore_reset(event.pool)
     return ledger

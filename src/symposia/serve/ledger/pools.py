@@ -40,42 +40,41 @@ def hold(windows: Sequence[Window], lease: Lease, now: int, *, hard: bool) -> He
             over.append((window, charge))
     if over and hard:
         return _refused(over, windows, charges, now)
-    stood = tuple([window.standing(charge.pool, charge.field) for window, charge in over])
+    stood = [window.standing(charge) for window, charge in over] if over else ()
     standings: list[Standing] = []
-    crossings: tuple[Crossing, ...] = ()
+    crossings: list[Crossing] = []
     for window, charge in zip(windows, charges, strict=True):
-        crossed = window.hold(charge.amount)
-        standing = window.standing(charge.pool, charge.field)
+        armed, standing = window.armed, window.hold(charge)
         standings.append(standing)
-        if crossed:
-            crossings = (*crossings, Crossing(standing=standing, fraction=charge.soft))
-    return Held(lease=lease, standings=tuple(standings), crossings=crossings, over=stood)
+        if armed and not window.armed:
+            crossings.append(Crossing(standing=standing, fraction=charge.soft))
+    return Held(lease=lease, standings=tuple(standings), crossings=tuple(crossings), over=tuple(stood))
 
 
 def settle(
-    windows: Sequence[Window | None], lease: Lease, now: int, *, amounts: Mapping[Field, int], late: bool
+    windows: Sequence[Window | None], lease: Lease, now: int, *, tokens: int, requests: int, late: bool
 ) -> Settlement:
-    """Turn what was reserved into `amounts`; after it was returned (`late`) add them. A window may be gone."""
+    """Turn what was reserved into what was used; after it was returned (`late`) add that. A window may be gone."""
     admitted, overrun = ticks(lease.admitted_s), 0
     standings: list[Standing] = []
-    crossings: tuple[Crossing, ...] = ()
+    crossings: list[Crossing] = []
     for window, charge in zip(windows, lease.charges, strict=True):
-        used = amounts[charge.field]
+        used = tokens if charge.field == "tokens" else requests
         if used > charge.amount:
             overrun = max(overrun, used - charge.amount)
         if window is None:
             standings.append(empty(charge))
             continue
-        window.leave(max(window.latest, now))
-        crossed = window.replace(admitted, 0 if late else charge.amount, used)
-        standing = window.standing(charge.pool, charge.field)
+        if now > window.latest:
+            window.leave(now)
+        armed, standing = window.armed, window.replace(charge, admitted, 0 if late else charge.amount, used)
         standings.append(standing)
-        if crossed:
-            crossings = (*crossings, Crossing(standing=standing, fraction=charge.soft))
+        if armed and not window.armed:
+            crossings.append(Crossing(standing=standing, fraction=charge.soft))
     return Settlement(
-        outcome="late" if late else "settled" if amounts["tokens"] or amounts["requests"] else "released",
+        outcome="late" if late else "settled" if tokens or requests else "released",
         standings=tuple(standings),
-        crossings=crossings,
+        crossings=tuple(crossings),
         overrun=overrun,
     )
 
@@ -87,7 +86,7 @@ def again(windows: Sequence[Window | None], lease: Lease, now: int) -> Settlemen
 
 def give_back(windows: Sequence[Window | None], lease: Lease, now: int) -> None:
     """Return what an overdue lease reserved."""
-    settle(windows, lease, now, amounts={"tokens": 0, "requests": 0}, late=False)
+    settle(windows, lease, now, tokens=0, requests=0, late=False)
 
 
 def looked(windows: Sequence[Window | None], charges: Sequence[Charge], now: int) -> tuple[Standing, ...]:
@@ -98,8 +97,7 @@ def looked(windows: Sequence[Window | None], charges: Sequence[Charge], now: int
             found.append(empty(charge))
             continue
         window.leave(max(now, window.latest))
-        standing = window.standing(charge.pool, charge.field)
-        found.append(standing)
+        found.append(window.standing(charge))
     return tuple(found)
 
 
@@ -109,7 +107,7 @@ def alive(windows: Mapping[Pool, Window], now: int) -> tuple[Standing, ...]:
     for (pool, field), window in sorted(windows.items()):
         window.leave(max(now, window.latest))
         if window.used or window.reserved:
-            found.append(window.standing(pool, field))
+            found.append(window.standing(Charge(pool=pool, field=field, amount=0, limit=window.limit)))
     return tuple(found)
 
 
@@ -130,8 +128,7 @@ def remembered(lease: Lease) -> int:
 
 def forgotten(window: Window) -> int:
     """From when nothing can depend on a window any more."""
-    _, delta, buckets = window.spans[-1]
-    return window.latest + (buckets + 1) * delta + IDLE
+    return window.latest + (window.buckets + 1) * window.delta + IDLE
 
 
 def distinct(charges: tuple[Charge, ...]) -> None:
@@ -149,7 +146,7 @@ def _refused(
     at, window, charge = max(waits, key=lambda wait: (wait[0] is None, wait[0] or 0))
     return Refusal(
         charge=charge,
-        standing=window.standing(charge.pool, charge.field),
+        standing=window.standing(charge),
         retry_after_s=None if at is None else (at - now) / TICKS,
-        standings=tuple([w.standing(c.pool, c.field) for w, c in zip(windows, charges, strict=True)]),
+        standings=tuple([w.standing(c) for w, c in zip(windows, charges, strict=True)]),
     )

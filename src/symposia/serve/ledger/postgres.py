@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from symposia.core.clock import Clock
 from symposia.core.errors import InvalidInput
-from symposia.core.served import Field
 
 from . import Charge, Held, Lease, Refusal, Settlement, Standing
 from .connections import Connections
@@ -84,7 +83,6 @@ class PostgresLedger:
 
     async def settle(self, lease: Lease, *, tokens: int, requests: int) -> Settlement:
         """As `Ledger.settle`."""
-        amounts: dict[Field, int] = {"tokens": tokens, "requests": requests}
         async with self._connections.one() as connection, connection.pipeline(), connection.transaction():
             locking = await self._ask_lock(connection, lease.charges)
             closing = await connection.execute(self._sql.close, (lease.id,))
@@ -94,7 +92,7 @@ class PostgresLedger:
             windows = [locked.windows.get(key(charge)) for charge in lease.charges]
             if lease.charges and not late and await closing.fetchone() is None:
                 return again(windows, lease, locked.now)
-            answer = settle(windows, lease, locked.now, amounts=amounts, late=late)
+            answer = settle(windows, lease, locked.now, tokens=tokens, requests=requests, late=late)
             await self._save(connection, lease.charges, windows)
             return answer
 

@@ -13,7 +13,6 @@ from contextlib import closing
 from pathlib import Path
 
 from symposia.core.clock import Clock
-from symposia.core.served import Field
 
 from . import Charge, Held, Lease, LedgerUnreachable, Refusal, Settlement, Standing
 from .pools import (
@@ -87,8 +86,14 @@ class SqliteLedger:
             is_open = file.execute("DELETE FROM budget_lease WHERE due = ? AND id = ?", due).rowcount == 1
             if lease.charges and not is_open and not _settle_late(file, lease.id):
                 return again(windows, lease, now)
-            amounts: dict[Field, int] = {"tokens": tokens, "requests": requests}
-            answer = settle(windows, lease, now, amounts=amounts, late=bool(lease.charges) and not is_open)
+            answer = settle(
+                windows,
+                lease,
+                now,
+                tokens=tokens,
+                requests=requests,
+                late=bool(lease.charges) and not is_open,
+            )
             _save(file, lease.charges, windows)
             return answer
 

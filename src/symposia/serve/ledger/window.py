@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from math import ceil
 from typing import NamedTuple
 
-from symposia.core.served import Field
-
 from . import Charge, Kind, Standing
 
 TICKS = 1_000_000
@@ -43,7 +41,9 @@ class Window:
 
     __slots__ = (
         "armed",
+        "buckets",
         "cells",
+        "delta",
         "kind",
         "latest",
         "limit",
@@ -57,11 +57,12 @@ class Window:
 
     def __init__(self, spans: list[Span], latest: int) -> None:
         self.spans, self.latest = spans, latest
+        _, self.delta, self.buckets = spans[-1]
         self.cells: dict[int, list[int]] = {}
         self.used = self.reserved = self.limit = 0
         self.line, self.armed, self.until = 1, True, NEVER
         self.kind: Kind = "budget"
-        self.met: tuple[float, int, float, int] | None = None
+        self.met: tuple[int, float, int, float, Kind] | None = None
 
     def fill(self, cells: Iterable[tuple[int, int, int]]) -> None:
         """Put back what was held: (bucket, used, reserved), oldest first."""
@@ -73,25 +74,32 @@ class Window:
 
     def meet(self, charge: Charge, now: int) -> None:
         """Move to `now` under the limits a charge brings. A window of another shape starts with all that is held."""
-        self.leave(now)
-        terms = (charge.window_s, charge.buckets, charge.soft, charge.limit)
-        if terms == self.met:
-            return
-        self.met, self.kind, self.limit, self.line = terms, charge.kind, charge.limit, line(charge)
-        span = shape(charge, now)
-        if span[1:] != self.spans[-1][1:]:
-            self.spans = [*self.spans[1 - KEPT_SPANS :], span]
-            self.cells = {now // span.delta: [self.used, self.reserved]} if self.cells else {}
-            self._look_ahead()
-        self._rearm()
+        self.latest = now
+        if now >= self.until:
+            self._drop(now)
+        terms = (charge.limit, charge.window_s, charge.buckets, charge.soft, charge.kind)
+        if terms != self.met:
+            self._accept(charge, now)
+            self.met = terms
 
     def leave(self, now: int) -> None:
         """Move to `now`: what no longer counts is gone."""
         self.latest = now
-        if now < self.until:
-            return
-        _, delta, buckets = self.spans[-1]
-        oldest = now // delta - buckets
+        if now >= self.until:
+            self._drop(now)
+
+    def _accept(self, charge: Charge, now: int) -> None:
+        self.kind, self.limit, self.line = charge.kind, charge.limit, line(charge)
+        span = shape(charge, now)
+        if span[1:] != (self.delta, self.buckets):
+            self.spans = [*self.spans[1 - KEPT_SPANS :], span]
+            _, self.delta, self.buckets = span
+            self.cells = {now // span.delta: [self.used, self.reserved]} if self.cells else {}
+            self._look_ahead()
+        self._rearm()
+
+    def _drop(self, now: int) -> None:
+        oldest = now // self.delta - self.buckets
         for index in [index for index in self.cells if index < oldest]:
             used, reserved = self.cells.pop(index)
             self.used -= used
@@ -103,82 +111,74 @@ class Window:
         """The first boundary of a bucket from which so much more fits if nobody comes; None: it never fits."""
         if amount > self.limit:
             return None
-        _, delta, buckets = self.spans[-1]
         excess, at = self.used + self.reserved + amount - self.limit, self.latest
         for index, (used, reserved) in self.cells.items():
             if excess <= 0:
                 break
             excess -= used + reserved
-            at = (index + buckets + 1) * delta
+            at = (index + self.buckets + 1) * self.delta
         return at
 
-    def hold(self, amount: int) -> bool:
-        """Reserve, in the bucket of now. Whether that reached the soft line."""
-        _, delta, buckets = self.spans[-1]
-        index = self.latest // delta
+    def hold(self, charge: Charge) -> Standing:
+        """Reserve, in the bucket of now; how it stands then. If it is no longer `armed`, that reached the soft line."""
+        amount, index = charge.amount, self.latest // self.delta
         cell = self.cells.get(index)
         if cell is None:
-            if not self.cells:
-                self.until = (index + buckets + 1) * delta
             self.cells[index] = [0, amount]
+            if len(self.cells) == 1:
+                self._look_ahead()
         else:
             cell[1] += amount
         self.reserved += amount
-        return self.armed and self._crosses()
+        if self.used + self.reserved >= self.line:
+            self.armed = False
+        return self.standing(charge)
 
-    def replace(self, admitted: int, reserved: int, used: int) -> bool:
+    def replace(self, charge: Charge, admitted: int, reserved: int, used: int) -> Standing:
         """Turn what was reserved at `admitted` into what was used, as far as that bucket still counts.
 
-        Whether that reached the soft line.
+        How it stands then. If it is no longer `armed`, that reached the soft line.
         """
         cell = self.cells.get(self._bucket(admitted))
-        if cell is None:
-            return False
-        cell[0] += used
-        cell[1] -= reserved
-        self.used += used
-        self.reserved -= reserved
-        return self._crosses() if self.armed else self._rearm()
+        if cell is not None:
+            cell[0] += used
+            cell[1] -= reserved
+            self.used += used
+            self.reserved -= reserved
+            self.armed = self.used + self.reserved < self.line
+        return self.standing(charge)
 
     def clear(self, now: int) -> None:
         """Empty it: what was admitted until now counts no more, whatever becomes of it."""
-        _, delta, buckets = self.spans[-1]
         self.latest = now + 1
-        self.spans = [Span(now + 1, delta, buckets)]
+        self.spans = [Span(now + 1, self.delta, self.buckets)]
         self.cells, self.used, self.reserved = {}, 0, 0
         self.armed, self.until = True, NEVER
 
-    def standing(self, pool: str, field: Field) -> Standing:
-        """How it stands."""
+    def standing(self, of: Charge) -> Standing:
+        """How it stands; `of` a charge with its name."""
+        resets = 0
+        for index in reversed(self.cells):
+            cell = self.cells[index]
+            if cell[0] or cell[1]:
+                resets = (index + self.buckets + 1) * self.delta - self.latest
+                break
         return Standing(
-            pool=pool,
-            field=field,
+            pool=of.pool,
+            field=of.field,
             used=self.used,
             reserved=self.reserved,
             limit=self.limit,
             kind=self.kind,
-            resets_s=self._resets() / TICKS,
+            resets_s=resets / TICKS,
         )
 
-    def _resets(self) -> int:
-        for index in reversed(self.cells):
-            cell = self.cells[index]
-            if cell[0] or cell[1]:
-                _, delta, buckets = self.spans[-1]
-                return (index + buckets + 1) * delta - self.latest
-        return 0
-
-    def _crosses(self) -> bool:
-        self.armed = self.used + self.reserved < self.line
-        return not self.armed
-
-    def _rearm(self) -> bool:
-        self.armed = self.armed or self.used + self.reserved < self.line
-        return False
+    def _rearm(self) -> None:
+        if self.used + self.reserved < self.line:
+            self.armed = True
 
     def _look_ahead(self) -> None:
-        _, delta, buckets = self.spans[-1]
-        self.until = (next(iter(self.cells)) + buckets + 1) * delta if self.cells else NEVER
+        self.until = (next(iter(self.cells)) + self.buckets + 1) * self.delta if self.cells else NEVER
 
     def _bucket(self, admitted: int) -> int:
         """Where a charge lies now: its own bucket, or that of the last change of shape it has lived through.
