@@ -9,6 +9,7 @@ import uvicorn
 
 from symposia.cli.world import World
 from symposia.serve.app import App
+from symposia.serve.http11 import Http11
 
 from .assembled import Assembled
 from .cors import with_cors
@@ -59,7 +60,7 @@ def run(ready: Assembled, world: World) -> int:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=Http11,
         ws="none",
         lifespan="on",
         access_log=False,
