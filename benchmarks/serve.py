@@ -120,12 +120,13 @@ def measure(bench: Bench, arm: str, repeat: int, where: Running, seconds: float)
     run("slow", rate=SLOW, seconds=seconds, seed=repeat)
     if arm != "litellm":  # it answers a third of them
         run("fast", rate=FAST, seconds=seconds, seed=repeat)
-    run("first", rate=STREAMS, seconds=seconds, seed=repeat, stream=True)
+    run("first", rate=STREAMS, seconds=seconds, seed=repeat, stream=True, model="paced")
     if arm == "direct":
         return
     run("saturated", at_once=16, seconds=seconds)
     run("short", at_once=8, seconds=seconds, stream=True, tokens=SHORT)
     run("long", at_once=8, seconds=seconds, stream=True, tokens=LONG)
+    run("paced", at_once=8, seconds=seconds, stream=True, tokens=SHORT, model="paced")
     before = processes.resident_mb(where.pid)
     held = run("idle", hold=1000, stream=True, model="hang")
     held.answer["kb_each"] = (held.rss_mb - before) * 1024 / max(held.answer["pieces"], 1)
@@ -244,6 +245,12 @@ LINES = (
     Line("CPU a request, saturated", "ms", None, median("saturated", lambda run: 1000 * _each(run))),
     Line("CPU a relayed piece", "us", 15, chunk_us),
     Line(f"CPU a stream of {SHORT} pieces", "ms", None, median("short", lambda run: 1000 * _each(run))),
+    Line(
+        f"CPU a stream of {SHORT} pieces, one a 10 ms",
+        "ms",
+        None,
+        median("paced", lambda run: 1000 * _each(run)),
+    ),
     Line("added time to first token p99", "ms", 1.0, added("first", "first_us", 0.99)),
     Line("resident memory, after load", "MB", 120, median("saturated", lambda run: run.rss_mb)),
     Line("start to listening", "s", 1.0, start_s),

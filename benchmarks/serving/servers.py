@@ -25,10 +25,7 @@ _START_S = 120.0
 BUDGET = """default = {max_tokens = 1_000_000_000_000, max_requests = 1_000_000_000, window_s = 3600}
 ceilings = [{name = "per key", kind = "rate", per = ["key"], max_requests = 1_000_000_000, window_s = 60}]
 """
-LITELLM = """model_list:
-  - {{model_name: tiny, litellm_params: {{model: openai/tiny, api_base: "{url}", api_key: "{key}"}}}}
-  - {{model_name: hang, litellm_params: {{model: openai/hang, api_base: "{url}", api_key: "{key}"}}}}
-"""
+MODELS = ("tiny", "paced", "hang")
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,16 @@ def ours(port: int, upstream: str, folder: Path) -> Made:
     keys, budget = folder / "keys.jsonl", folder / "budget.toml"
     _, secret = KeyFile(keys, SystemClock()).create("bench", ["inference", "metrics"], actor="benchmark")
     budget.write_text(BUDGET)
-    command = [sys.executable, "-m", "symposia.cli", "serve", "--upstream", upstream, "--only", "tiny,hang"]
+    command = [
+        sys.executable,
+        "-m",
+        "symposia.cli",
+        "serve",
+        "--upstream",
+        upstream,
+        "--only",
+        ",".join(MODELS),
+    ]
     command += ["--port", str(port), "--store", str(folder / "events.db"), "--keys-file", str(keys)]
     command += ["--budget", str(budget), "--max-in-flight", "4000"]
     environment = (("PYTHONPATH", str(SOURCES)), ("INFERENCE_API_KEY", UPSTREAM_KEY))
@@ -74,7 +80,9 @@ def plain(port: int, upstream: str, folder: Path) -> Made:
 def litellm(port: int, upstream: str, folder: Path) -> Made:
     """LiteLLM's proxy: one worker, no database, no budgets, no log; its one key, without which it does not start."""
     config = folder / "litellm.yaml"
-    config.write_text(LITELLM.format(url=upstream, key=UPSTREAM_KEY))
+    where = {"api_base": upstream, "api_key": UPSTREAM_KEY}
+    listed = [{"model_name": m, "litellm_params": {"model": f"openai/{m}", **where}} for m in MODELS]
+    config.write_text(json.dumps({"model_list": listed}))  # JSON is YAML
     command = [str(PEER), "--config", str(config), "--port", str(port), "--host", "127.0.0.1"]
     command += ["--num_workers", "1", "--telemetry", "False"]
     key = f"sk-{secrets.token_hex(32)}"

@@ -1,7 +1,8 @@
 """`python stub.py PORT`: a chat-completions upstream that costs next to nothing. Standard library and uvloop.
 
-A reply is there at once. A stream has as many pieces as `max_tokens` says, one every `PACE_S`, each a write of its own,
-and no two in a row alike: gateways end streams that repeat themselves. The model `hang` says one piece, then nothing.
+A reply is there at once. A stream has as many pieces as `max_tokens` says, each a write of its own, and no two in a row
+alike: gateways end streams that repeat themselves. They come one after the other; the model `paced` says one every
+`PACE_S`, and `hang` one, then nothing.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ MODELS = _http(
         {
             "object": "list",
             "data": [
-                {"id": name, "object": "model", "created": 1, "owned_by": "stub"} for name in ("tiny", "hang")
+                {"id": name, "object": "model", "created": 1, "owned_by": "stub"}
+                for name in ("tiny", "paced", "hang")
             ],
         }
     ).encode(),
@@ -99,20 +101,20 @@ class Stub(asyncio.Protocol):
             return
         self._transport.write(OPEN + PIECES[0])
         if asked["model"] != "hang":
-            self._later(asked.get("max_completion_tokens") or asked["max_tokens"])
+            pace = PACE_S if asked["model"] == "paced" else 0.0
+            self._later(asked.get("max_completion_tokens") or asked["max_tokens"], pace)
 
-    def _later(self, left: int) -> None:
+    def _later(self, left: int, pace: float) -> None:
         if self._transport.is_closing():
             return
         if left <= 1:
             self._transport.write(END)
             return
-        loop = asyncio.get_running_loop()
-        loop.call_later(PACE_S, self._piece, left - 1)
+        asyncio.get_running_loop().call_later(pace, self._piece, left - 1, pace)
 
-    def _piece(self, left: int) -> None:
+    def _piece(self, left: int, pace: float) -> None:
         self._transport.write(PIECES[left % len(PIECES)])
-        self._later(left)
+        self._later(left, pace)
 
 
 async def main(port: int) -> None:

@@ -66,7 +66,7 @@ def test_an_open_loop_sends_what_it_drew(ask: Ask) -> None:
     again = ask(rate=200, seconds=0.5, seed=1)
     assert whole["errors"] == again["errors"] == whole["unanswered"] == 0
     assert len(whole["latencies_us"]) == len(again["latencies_us"]) > 50
-    streamed = ask(rate=40, seconds=0.5, seed=2, stream=True)
+    streamed = ask(rate=40, seconds=0.5, seed=2, stream=True, model="paced")
     assert streamed["errors"] == 0
     assert streamed["pieces"] == 5 * len(streamed["first_us"]) > 0
     assert all(f <= whole for f, whole in zip(streamed["first_us"], streamed["latencies_us"], strict=True))
