@@ -91,6 +91,7 @@ ROWS: list[tuple[BaseException, View, str, str]] = [
     (SelectionMissed("x", COMPLETION), VIEW, "500 steering_error intervention_missed -", ""),
     (LedgerUnreachable("x"), VIEW, f"503 {BUSY} -", "retry-after=1"),
     (StoreUnreachable("x"), VIEW, f"503 {BUSY} -", "retry-after=1"),
+    (StoreUnreachable("x"), VIEW, f"503 {BUSY} -", "retry-after=1"),
     (backend("engine_error"), VIEW, "500 server_error engine_failed -", ""),
     (backend("cancelled"), VIEW, f"503 {BUSY} -", "retry-after=1"),
     (backend("too_large"), VIEW, f"503 {BUSY} -", "retry-after=1"),

@@ -71,10 +71,12 @@ class Replay:
         chosen = request.sampling.seed is not None or request.seed_required
         if recorded and not chosen:
             return recorded[request.seed % len(recorded)]
-        known = f"only with seeds {', '.join(str(one.seed) for one in recorded[:5])}" if recorded else "never"
+        seeds = ", ".join(str(one.seed) for one in recorded[:5])
+        known = f"was recorded only with seeds {seeds}" if recorded else "was never recorded"
+        others = len(self._of) - bool(recorded)
         raise BackendError(
-            f"replay: request {short(ask)} with seed {request.seed} was recorded {known}; "
-            f"{len(self._of)} different requests were; ask the model itself once, with traces on",
+            f"replay: request {short(ask)} with seed {request.seed} {known}; {others} other requests were; "
+            "ask the model itself once, with traces on",
             cause="invalid_request",
             status=400,
             code=MISS,

@@ -18,7 +18,7 @@ VERSION = "1"
 """Of the interface, not of the program."""
 
 _REF = "#/components/schemas/{name}"
-_KEYED = ("invalid_api_key", "insufficient_scope")
+_KEYED = ("invalid_api_key", "insufficient_scope", "server_is_overloaded")
 _SENT = ("invalid_json", "invalid_value", "unknown_parameter", "request_too_large", "unsupported_media_type")
 _ALWAYS = ("internal_error",)
 _LIMITS = ("max_tokens", "max_completion_tokens")

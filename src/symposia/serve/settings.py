@@ -71,6 +71,7 @@ class Settings(Value, frozen=True, kw_only=True):
     drain_s: Annotated[float, Meta(ge=0)] = 30.0
     upstream_rate_status: Literal[429, 529] = 529
     stop_degenerate: bool = False
+    pace: Literal["none", "real"] = "none"
     traces: str = "off"
     keys_file: str | None = None
     budget: str | None = None

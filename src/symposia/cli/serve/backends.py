@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from symposia.backends.relay import Relay
 
 UPSTREAM_KEY = "INFERENCE_API_KEY"
+RECORDED = "replay:"
 Unknown = Callable[[str], None]
 
 
@@ -68,6 +69,8 @@ def backends_of(
     for model in settings.served:
         if _is_local(model.address):
             found[model.name] = local
+        elif model.address.startswith(RECORDED):
+            found[model.name] = _recordings(model.address, settings, clock)
         else:
             hosted = hosted or _endpoints(env)
             found[model.name] = hosted
@@ -102,6 +105,13 @@ def upstream_key(settings: Settings, env: Mapping[str, str]) -> Secret | None:
         return None
     source = settings.upstream_key or f"env:{UPSTREAM_KEY}"
     return read_key(source, endpoint="upstream", usual=UPSTREAM_KEY, env=env)
+
+
+def _recordings(address: str, settings: Settings, clock: Clock) -> Backend:
+    """Read at the start, so that a file that is none is told before anybody asks."""
+    from symposia.backends.replay import Replay
+
+    return Replay.read(Path(address.removeprefix(RECORDED)), clock, pace=settings.pace)
 
 
 def _is_local(address: str) -> bool:

@@ -83,6 +83,10 @@ class ServeOptions:
     stop_degenerate: Annotated[
         bool | None, typer.Option("--stop-degenerate", help="End replies that go round in circles.")
     ] = None
+    pace: Annotated[
+        str | None,
+        typer.Option(help="Of replay:FILE models: as fast as read (none) or as recorded (real) [none]."),
+    ] = None
     tls_cert: Annotated[str | None, typer.Option(metavar="FILE", help="Certificate chain, PEM.")] = None
     tls_key: Annotated[str | None, typer.Option(metavar="FILE", help="Its private key, PEM.")] = None
     cors_origin: Annotated[

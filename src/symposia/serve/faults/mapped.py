@@ -56,6 +56,31 @@ class View(NamedTuple):
     rate_status: int = 529
 
 
+_UNREACHED = "the server cannot reach its own records now; ask again"
+
+
+class _Row(NamedTuple):
+    """An error that is always the same fault. `words` stand in place of its own."""
+
+    kind: type[BaseException]
+    code: str
+    param: str | None = None
+    words: str = ""
+
+
+_PLAIN = (
+    _Row(ContextOverflow, "context_length_exceeded", "messages"),
+    _Row(TemplateError, "invalid_value", "messages"),
+    _Row(UnknownModel, "model_not_found", "model"),
+    _Row(InvalidInput, "invalid_value"),
+    _Row(SelectionMissed, "intervention_missed"),
+    _Row(InterventionNotApplied, "intervention_not_applied", words=_WORDS["intervention_not_applied"]),
+    _Row(LedgerUnreachable, "server_is_overloaded", words=_UNREACHED),
+    _Row(StoreUnreachable, "server_is_overloaded", words=_UNREACHED),
+)
+_UNFORESEEN = _Row(BaseException, "internal_error", words=_WORDS["internal_error"])
+
+
 def fault_of(error: BaseException, view: View) -> Fault:
     """The fault of any error. What is not known is `internal_error`, and says nothing of itself."""
     match error:
@@ -63,26 +88,13 @@ def fault_of(error: BaseException, view: View) -> Fault:
             return error
         case BackendError():
             return _backend(error, view)
-        case ContextOverflow():
-            return Fault("context_length_exceeded", _said(error, view), param="messages")
         case UnsupportedRequest():
             return _unsupported(error, view)
-        case InterventionNotApplied():
-            return Fault("intervention_not_applied", _WORDS["intervention_not_applied"])
-        case SelectionMissed():
-            return Fault("intervention_missed", _said(error, view))
         case InvalidIntervention():
             return _steering(error, view)
-        case UnknownModel():
-            return Fault("model_not_found", _said(error, view), param="model")
-        case TemplateError():
-            return Fault("invalid_value", _said(error, view), param="messages")
-        case InvalidInput():
-            return Fault("invalid_value", _said(error, view))
-        case LedgerUnreachable() | StoreUnreachable():
-            return Fault("server_is_overloaded", "the server cannot reach its own records now; ask again")
         case _:
-            return Fault("internal_error", _WORDS["internal_error"])
+            row = next((row for row in _PLAIN if isinstance(error, row.kind)), _UNFORESEEN)
+            return Fault(row.code, row.words or _said(error, view), param=row.param)
 
 
 def refused(refusal: Refusal) -> Fault:
@@ -140,6 +152,6 @@ def _steering(error: Exception, view: View) -> Fault:
     return Fault("steering_profile_incompatible", _said(error, view))
 
 
-def _said(error: Exception, view: View) -> str:
+def _said(error: BaseException, view: View) -> str:
     """The error's own words, without secrets and not too many."""
     return view.redactor.text(str(error))[:MOST_SAID]
