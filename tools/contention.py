@@ -118,7 +118,9 @@ async def work(setup: Setup, ledger: Ledger, task: int) -> list[Seen]:
         begun = time.monotonic_ns()
         answer = await ledger.settle(lease, tokens=used, requests=1)
         after = tuple((standing.used, standing.reserved) for standing in answer.standings)
-        seen.append(Seen(begun, time.monotonic_ns(), Told(lease.id, charges, after, used, again=answer.again)))
+        seen.append(
+            Seen(begun, time.monotonic_ns(), Told(lease.id, charges, after, used, again=answer.again))
+        )
 
     for number in range(setup.rounds):
         pools = sorted(draw.sample(range(len(POOLS)), draw.choice((1, 1, 2))))
@@ -150,7 +152,9 @@ def contend(setup: Setup, processes: int) -> list[Seen]:
     paths = os.pathsep.join([str(root / "src"), str(root)])
     running = []
     for seed in range(processes):
-        given = msgspec.json.encode(msgspec.structs.replace(setup, seed=setup.seed * processes + seed)).decode()
+        given = msgspec.json.encode(
+            msgspec.structs.replace(setup, seed=setup.seed * processes + seed)
+        ).decode()
         command = [sys.executable, "-m", "tools.contention", "--worker", given]
         environment = {**os.environ, "PYTHONPATH": paths}
         running.append(
@@ -189,7 +193,9 @@ def judged(setup: Setup, seen: Sequence[Seen]) -> tuple[bool, str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Contend on each ledger there is; 1 if one broke its promise."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--ledgers", nargs="+", choices=LEDGERS, default=LEDGERS)
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--tasks", type=int, default=8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from anthropic import AsyncAnthropic
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,8 +14,8 @@ from symposia.backends.anthropic.wire import MessagesWire
 from symposia.backends.openai.wire import ChatWire
 from symposia.core.message import ToolCall
 from symposia.core.request import Completion
-from symposia.testing.faults import Call, FaultyUpstream, Reply, Used
-from tests.backends.asking import ADD, anthropic, asked, openai, whole
+from symposia.testing.faults import Call, FaultyUpstream, Received, Reply, Used
+from tests.backends.asking import ADD, anthropic, asked, hosts, of, openai, whole
 
 WORDS = st.lists(st.sampled_from(["Grüße", "雪", "🌨", "a", "“x”", "\\", '"q"', "END"]), max_size=12).map(
     " ".join
@@ -37,6 +38,43 @@ SLOWLY = settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 
 def calls_of(done: Completion) -> list[tuple[str, str, dict]]:
     return [(part.id, part.name, part.arguments) for part in done.parts if isinstance(part, ToolCall)]
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+async def test_requests_are_those_the_sdk_sends(dialect: str) -> None:
+    """Path, headers and body of every call are what the SDK's own method sends for it."""
+    request, other = asked(), asked(max_tokens=3, stop=("\u2028é",))
+    async with FaultyUpstream(replies=["a", "b", "c", "d"]) as server:
+        endpoint = of(dialect, server)
+        backend = hosts().backend("up", endpoint)
+        for one in (request, other):
+            assert [item async for item in backend.generate(one)]
+        await backend.aclose()
+        wire = (ChatWire if dialect == "openai" else MessagesWire)("up", endpoint)
+        create, client = client_of(dialect, server)
+        async with client:
+            for one in (request, other):
+                async for _ in await create(**wire.body(one)):
+                    pass
+        ours, theirs = server.asked[:2], server.asked[2:]
+    for mine, its in zip(ours, theirs, strict=True):
+        assert (mine.method, mine.path, mine.body) == (its.method, its.path, its.body)
+        assert headers(mine) == headers(its)
+
+
+def client_of(dialect: str, server: FaultyUpstream) -> tuple[Any, Any]:
+    asked_of: dict[str, Any] = {"api_key": "k-0123456789", "max_retries": 0, "timeout": None}
+    if dialect == "openai":
+        chat = AsyncOpenAI(base_url=server.base_url, **asked_of)
+        return chat.chat.completions.create, chat
+    messages = AsyncAnthropic(base_url=server.root_url, **asked_of)
+    return messages.messages.create, messages
+
+
+def headers(received: Received) -> dict[str, str]:
+    """All but the timeouts, which are kept here, and the length, which spaces in JSON may change."""
+    ours = ("x-stainless-timeout", "x-stainless-read-timeout", "content-length")
+    return {name: value for name, value in received.headers.items() if name not in ours}
 
 
 def fields(body: dict[str, Any]) -> dict[str, Any]:

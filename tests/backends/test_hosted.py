@@ -180,6 +180,20 @@ async def test_a_connection_is_used_again(dialect: str) -> None:
         await backend.aclose()
 
 
+async def test_calls_at_once_have_a_connection_each() -> None:
+    """Twenty at once take twenty, and twenty more take no other."""
+    async with Counting() as server:
+        backend = hosts().backend("up", openai(server))
+
+        async def call() -> None:
+            assert [i async for i in backend.generate(asked())]
+
+        for _ in range(2):
+            await asyncio.gather(*(call() for _ in range(20)))
+            assert server.connections == 20
+        await backend.aclose()
+
+
 @BOTH
 async def test_closing_early_leaves_nothing_open(dialect: str) -> None:
     """A listener that leaves ends the request: no task stays, and the slot is free again."""

@@ -53,6 +53,22 @@ async def test_cancelled_sleepers_are_forgotten() -> None:
     assert clock.sleepers == 0
 
 
+async def test_a_timer_calls_at_its_own_time() -> None:
+    """Once, when its deadline is reached and not before; not at all once it is cancelled."""
+    clock = VirtualClock()
+    rung: list[float] = []
+    gone = clock.timer(1, lambda: rung.append(-1.0))
+    clock.timer(2, lambda: rung.append(clock.monotonic()))
+    gone.cancel()
+    await clock.advance(1.9)
+    assert rung == []
+    await clock.advance(5)
+    assert rung == [2.0]
+    done = asyncio.Event()
+    SystemClock().timer(0, done.set)
+    await done.wait()
+
+
 async def test_run_drives_time_to_the_end() -> None:
     """`run` passes hours in no time and gives the result, or the exception."""
     clock = VirtualClock()

@@ -7,11 +7,12 @@ passed by: events are read as bytes. One client for each event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakKeyDictionary
+
+import msgspec
 
 from symposia.core.clock import Clock
 from symposia.core.features import refuse_unsupported
@@ -73,7 +74,9 @@ class Hosted:
         """Refuses before any I/O; then deltas, `Retrying` between attempts, one completion."""
         refuse_unsupported(request, await self.describe(request.model), self._wire.endpoint)
         self._wire.refuse(request)
-        terms, sdk, body = self._terms, self._client(), self._wire.body(request)
+        _ = request.digest  # refuses what has no JSON, NaN for one, which the encoder would send as null
+        terms, sdk = self._terms, self._client()
+        body = msgspec.json.encode(self._wire.body(request))
         tries = attempts(
             lambda lease: self._attempt(request, body, sdk, lease),
             request=request,
@@ -107,53 +110,46 @@ class Hosted:
         return client
 
     async def _attempt(
-        self, request: Request, body: dict[str, Any], sdk: Sdk, lease: Lease
+        self, request: Request, body: bytes, sdk: Sdk, lease: Lease
     ) -> AsyncGenerator[Delta | Completion]:
         """One attempt: the deltas of its stream, then the completion."""
-        reply = self._wire.reply(request)
-        response = await self._opened(sdk, body, lease)
-        lease.heard(response.headers)
-        request_id = self._terms.redactor.text(_request_id(response.headers))
-        reader = EventReader()
+        reply, reader = self._wire.reply(request), EventReader()
         try:
-            pieces = response.aiter_bytes()
-            async for piece in pieces:
-                for name, data in reader.feed(piece):
-                    for delta in reply.feed(name, data):
-                        yield delta
+            async with sdk.answer(self._wire.path, body) as response:
+                headers = _named(response.headers.raw)
+                lease.heard(headers)
+                if not response.is_success:
+                    raise self._refusal(response.status_code, headers, await response.aread())
+                pieces = response.aiter_bytes()
+                async for piece in pieces:
+                    for name, data in reader.feed(piece):
+                        for delta in reply.feed(name, data):
+                            yield delta
+                        if reply.ended:
+                            break
                     if reply.ended:
                         break
-                if reply.ended:
-                    break
-            if reply.ended and reply.finished:
-                await sdk.drained(pieces)
+                if reply.ended and reply.finished:
+                    await sdk.drained(pieces)
         except sdk.broken as error:
             if not reply.finished:
                 raise sdk.lost(error) from None
-        finally:
-            await response.aclose()
+        request_id = self._terms.redactor.text(_request_id(headers))
         if reply.error is not None:
             raise failed(
                 reply.error, status=None, headers={}, now=self._terms.clock.time(), request_id=request_id
             )
         yield self._completed(reply, reader, request_id)
 
-    async def _opened(self, sdk: Sdk, body: dict[str, Any], lease: Lease) -> Any:
-        """The response, its headers read; what is an error is raised, classified."""
-        try:
-            return await sdk.post(self._wire.path, body)
-        except sdk.refused as error:
-            response = error.response
-            lease.heard(response.headers)
-            raise failed(
-                server_error(response.content),
-                status=response.status_code,
-                headers=response.headers,
-                now=self._terms.clock.time(),
-                request_id=_request_id(response.headers),
-            ) from None
-        except sdk.unreached as error:
-            raise sdk.lost(error) from None
+    def _refusal(self, status: int, headers: Mapping[str, str], content: bytes) -> AttemptFailed:
+        """The classified error that a reply is."""
+        return failed(
+            server_error(content),
+            status=status,
+            headers=headers,
+            now=self._terms.clock.time(),
+            request_id=_request_id(headers),
+        )
 
     def _completed(self, reply: Reply, reader: EventReader, request_id: str) -> Completion:
         try:
@@ -165,5 +161,10 @@ class Hosted:
             raise
 
 
-def _request_id(headers: Any) -> str:
+def _named(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by their names in lower case."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
+
+
+def _request_id(headers: Mapping[str, str]) -> str:
     return headers.get("x-request-id") or headers.get("request-id") or ""

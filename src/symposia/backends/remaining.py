@@ -39,9 +39,11 @@ def remaining(headers: Mapping[str, str], now: float) -> Remaining:
 
 def _reset_s(text: str, now: float) -> float | None:
     """`1m30.5s`, `20ms`, `7` (seconds), or a date as in RFC 3339."""
+    if not text:
+        return None
     if text.replace(".", "", 1).isdecimal():
         return float(text)
-    if text and (match := _DURATION.fullmatch(text)):
+    if match := _DURATION.fullmatch(text):
         hours, minutes, seconds, milliseconds = (float(part or 0) for part in match.groups())
         return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Protocol, TypeVar
 
@@ -13,6 +13,14 @@ from .errors import InvalidInput
 
 T = TypeVar("T")
 _ROUNDS = 25  # event-loop rounds a woken task gets before time moves on
+
+
+class Timer(Protocol):
+    """A call that will be made when its time comes."""
+
+    def cancel(self) -> object:
+        """Do not make it any more."""
+        ...
 
 
 class Clock(Protocol):
@@ -30,6 +38,10 @@ class Clock(Protocol):
         """Wait; zero or less only lets others run."""
         ...
 
+    def timer(self, seconds: float, call: Callable[[], object]) -> Timer:
+        """Make the call after that time, from the running event loop."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
@@ -45,6 +57,10 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait in the running event loop."""
         await asyncio.sleep(max(seconds, 0.0))
+
+    def timer(self, seconds: float, call: Callable[[], object]) -> Timer:
+        """Make the call after that time, from the running event loop."""
+        return asyncio.get_running_loop().call_later(max(seconds, 0.0), call)
 
 
 class VirtualClock:
@@ -71,7 +87,7 @@ class VirtualClock:
 
     @property
     def sleepers(self) -> int:
-        """How many tasks wait for time to pass."""
+        """How many tasks and timers wait for time to pass."""
         return sum(not future.done() for _, _, future in self._sleepers)
 
     async def sleep(self, seconds: float) -> None:
@@ -79,11 +95,13 @@ class VirtualClock:
         if seconds <= 0:
             await asyncio.sleep(0)
             return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), future))
-        if self._arrival is not None and not self._arrival.done():
-            self._arrival.set_result(None)
-        await future
+        await self._due(seconds)
+
+    def timer(self, seconds: float, call: Callable[[], object]) -> Timer:
+        """Make the call when the clock has been advanced by `seconds`."""
+        future = self._due(max(seconds, 0.0))
+        future.add_done_callback(lambda due: None if due.cancelled() else call())
+        return future
 
     async def advance(self, seconds: float) -> None:
         """Move time forward, waking on the way everyone whose deadline is reached."""
@@ -109,6 +127,14 @@ class VirtualClock:
             return await task
         finally:
             task.cancel()
+
+    def _due(self, seconds: float) -> asyncio.Future[None]:
+        """What is done when that much time has passed."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), future))
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+        return future
 
     async def _wake_next(self) -> None:
         deadline, _, future = heapq.heappop(self._sleepers)

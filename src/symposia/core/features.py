@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from .errors import UnsupportedRequest
 from .request import Feature, ModelCard, Request
 
@@ -17,31 +15,31 @@ _WAY_OUT: dict[str, str] = {
 }
 
 
-def needed(request: Request) -> Iterator[Feature]:
+def needed(request: Request) -> list[Feature]:
     """The features `request` cannot do without."""
     sampling = request.sampling
-    asks: dict[Feature, bool] = {
-        "interventions": bool(request.interventions),
-        "captures": bool(request.captures),
+    asks: dict[Feature, object] = {
+        "interventions": request.interventions,
+        "captures": request.captures,
         "logprobs": request.logprobs is not None,
         "seed": request.seed_required,
-        "tools": bool(request.tools),
+        "tools": request.tools,
         "force": request.force is not None,
         "schema": request.schema is not None,
-        "choices": bool(request.choices),
-        "stop_after": bool(request.stop_after),
-        "stop_token_ids": bool(sampling.stop_token_ids),
+        "choices": request.choices,
+        "stop_after": request.stop_after,
+        "stop_token_ids": sampling.stop_token_ids,
         "top_k": sampling.top_k > 0,
         "min_p": sampling.min_p > 0,
         "penalties": (sampling.repetition_penalty, sampling.presence_penalty, sampling.frequency_penalty)
         != (1.0, 0.0, 0.0),
-        "logit_bias": bool(sampling.logit_bias),
+        "logit_bias": sampling.logit_bias,
         "min_tokens": sampling.min_tokens > 0,
         "thinking": sampling.thinking != "auto" or sampling.thinking_budget is not None,
         "deterministic": sampling.deterministic,
         "read": sampling.max_tokens == 0,
     }
-    yield from (feature for feature, asked in asks.items() if asked)
+    return [feature for feature, asked in asks.items() if asked]
 
 
 def refuse_unsupported(request: Request, card: ModelCard, endpoint: str) -> None:

@@ -178,12 +178,14 @@ class Message(Value, frozen=True, kw_only=True):
 
     def is_turn(self) -> bool:
         """Whether the message took a turn: no trail or summary, not hidden from all, not simply put there."""
-        placed = self.origin == "given" and self.as_of is None
-        return not (placed or self.has_tools or self.is_control or self.stands_for)
+        return self.audience != NOBODY and self.took_turn()
 
     def took_turn(self) -> bool:
         """Whether a protocol counts it: a turn message, or a control message standing for one."""
-        return self.is_control or self.is_turn()
+        if self.audience == NOBODY:
+            return True
+        placed = self.origin == "given" and self.as_of is None
+        return not (placed or self.stands_for or self.has_tools)
 
 
 def said(author: str, text: str, audience: Audience = None, *, origin: Origin = "given") -> Message:

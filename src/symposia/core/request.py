@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from functools import cached_property
 from typing import Annotated, Any, Literal, Protocol
 
-import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from .capture import ActivationRef, Capture, Readout
 from .errors import Cause, InvalidInput
@@ -63,7 +63,8 @@ class About(Value, frozen=True, kw_only=True):
     """Which generation this is; in no digest. `profile` is the speaker's digest.
 
     `purpose` says what it is for: "turn", "tool" (going on after tool results; `call` counts), "summary", "hook",
-    "sample", or the name of the turn's mark.
+    "sample", or the name of the turn's mark. `streamed` is false where nobody reads the pieces as they come: then a
+    backend may wait for the whole. `traceparent` (W3C Trace Context) is told to a remote endpoint that is relayed to.
     """
 
     run: str = ""
@@ -74,6 +75,8 @@ class About(Value, frozen=True, kw_only=True):
     speaker: str = ""
     profile: str = ""
     purpose: NonEmpty = "turn"
+    streamed: bool = True
+    traceparent: str = ""
 
 
 class Request(Value, frozen=True, kw_only=True, dict=True, gc=True):
@@ -114,7 +117,7 @@ class Request(Value, frozen=True, kw_only=True, dict=True, gc=True):
     @cached_property
     def digest(self) -> str:
         """Names the ask; `about` is outside. Made once: whoever makes, keeps or answers a request asks for it."""
-        return digest(self if self.about == _NO_ABOUT else _without_about(self))
+        return digest(self if self.about == _NO_ABOUT else replace(self, about=_NO_ABOUT))
 
     @property
     def told(self) -> tuple[ToolSpec, ...]:
@@ -276,7 +279,3 @@ class Backend(Protocol):
 
 
 _NO_ABOUT = About()
-
-
-def _without_about(request: Request) -> Request:
-    return msgspec.structs.replace(request, about=_NO_ABOUT)

@@ -179,6 +179,15 @@ class KeyRevoked(Occurrence, frozen=True, kw_only=True, tag="key_revoked"):
     reason: str = ""
 
 
+class KeyRotated(Occurrence, frozen=True, kw_only=True, tag="key_rotated"):
+    """A key has a successor; it opens until `expires` (seconds since the epoch) and no longer."""
+
+    key: str
+    successor: str
+    expires: float
+    actor: str
+
+
 class KillSwitched(Occurrence, frozen=True, kw_only=True, tag="kill_switched"):
     """Steering was turned off, or on again, for everything served. `cut`: running steered streams end too."""
 
@@ -216,6 +225,7 @@ ServerEvent = (
     | AliasMoved
     | KeyCreated
     | KeyRevoked
+    | KeyRotated
     | KillSwitched
     | Draining
     | TracingStopped

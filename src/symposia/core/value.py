@@ -51,7 +51,7 @@ def decode(raw: bytes | str, kind: type[T], what: str = "") -> T:
     form: Any = kind  # type[T] is hashable, which its stub does not say
     try:
         result: T = decoder(form).decode(raw)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError) as error:
         named = what or str(form).rpartition(".")[2].rstrip("'>")
         raise InvalidInput(f"{named}: {error}") from error
     return result
@@ -59,17 +59,27 @@ def decode(raw: bytes | str, kind: type[T], what: str = "") -> T:
 
 def checked(value: V) -> V:
     """The same value after a strict decode round trip; `InvalidInput` names the field that does not fit."""
-    return _round_trip(value)[0]
+    return _round_trip(value, type(value))
 
 
 def digest(value: Value) -> str:
     """`sha256:` and 64 hex digits naming the value's content and type."""
-    decoded, raw = _round_trip(value)
-    again = canonical(decoded)
-    kind = type(value)
-    return content_digest(
-        f"symposia/{kind.__name__}/{kind.VERSION}\n".encode() + (again if again != raw else raw)
-    )
+    return stored_digest(type(value), settled(value, type(value)))
+
+
+def stored_digest(kind: type[Value], raw: bytes) -> str:
+    """The digest of a value of which the canonical JSON is at hand, as it was written."""
+    return content_digest(title(kind) + raw)
+
+
+def title(kind: type[Value]) -> bytes:
+    """What a digest of that kind begins with."""
+    return f"symposia/{kind.__name__}/{kind.VERSION}\n".encode()
+
+
+def settled(value: object, kind: Any) -> bytes:
+    """Canonical JSON of a `kind` as it reads back; `InvalidInput` names the field that does not fit."""
+    return canonical(_round_trip(value, kind))
 
 
 def content_digest(raw: bytes) -> str:
@@ -82,16 +92,15 @@ def short(name: str) -> str:
     return name.removeprefix("sha256:")[:12]
 
 
-def _round_trip(value: V) -> tuple[V, bytes]:
+def _round_trip(value: T, kind: Any) -> T:
     try:
-        raw = canonical(value)
-        decoded: V = decoder(type(value)).decode(raw)
+        decoded: T = decoder(kind).decode(canonical(value))
     except (msgspec.MsgspecError, TypeError) as error:
         _refuse_non_finite(value, type(value).__name__)
         raise InvalidInput(f"{type(value).__name__}: {error}") from error
     if decoded != value:  # a NaN or infinity became null, or an Any field held a tuple
         _refuse_non_finite(value, type(value).__name__)
-    return decoded, raw
+    return decoded
 
 
 def _refuse_non_finite(value: object, path: str) -> None:

@@ -1,1 +1,5 @@
-"""Where what happened is kept: the event log, and the profiles, names and keys a server answers with."""
+"""What is kept: the event log, the profile registry with its audit, the keys. In memory, SQLite or PostgreSQL."""
+
+from .storage import Storage, opened
+
+__all__ = ["Storage", "opened"]

@@ -11,6 +11,7 @@ from symposia.core.errors import UnknownName
 from symposia.core.events import Emit, ViewCut
 from symposia.core.lines import Line
 from symposia.core.message import Message
+from symposia.core.naming import Namer
 from symposia.core.profile import Participant, Profile, Sampling, find
 from symposia.core.request import About, Backend, PastTurn, Request
 from symposia.core.transcript import Transcript
@@ -34,6 +35,7 @@ class Table:
     kit: Kit
     emit: Emit
     memos: dict[str, Memo] = field(default_factory=dict, init=False)
+    namers: dict[str, Namer] = field(default_factory=dict, init=False)
 
     @property
     def roster(self) -> tuple[str, ...]:
@@ -118,6 +120,8 @@ async def ask(
     if fitted.dropped:
         table.emit(ViewCut(about=bare.about, dropped=fitted.dropped))
     request = msgspec.structs.replace(bare, lines=fitted.lines)
+    if turn.view is None:  # the lines of a view that a protocol gave are new in every turn
+        table.namers.setdefault(turn.speaker, Namer()).name(request)
     return Ask(request, request.digest, capped, fitted.dropped, trail)
 
 

@@ -25,7 +25,7 @@ class Calls:
     def __init__(self, box: ToolBox, clock: Clock, emit: Emit) -> None:
         self._box, self._clock, self._emit = box, clock, emit
         self._open: dict[str, Run | Exception | SystemExit] = {}
-        self._stack = AsyncExitStack()
+        self._stack: AsyncExitStack | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -33,7 +33,8 @@ class Calls:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await attempted(self._stack.aclose)  # a tool that cannot be closed has answered all the same
+        if self._stack is not None:
+            await attempted(self._stack.aclose)  # a tool that cannot be closed has answered all the same
 
     async def answer(
         self, about: About, calls: Sequence[ToolCall], offered: Sequence[ToolSpec]
@@ -50,8 +51,9 @@ class Calls:
         return tuple(task.result() for task in running)
 
     async def _prepare(self, tool: Tool) -> None:
+        stack = self._stack = self._stack or AsyncExitStack()
         if tool.name not in self._open:
-            self._open[tool.name] = await attempted(lambda: self._stack.enter_async_context(tool.open()))
+            self._open[tool.name] = await attempted(lambda: stack.enter_async_context(tool.open()))
 
     async def _result(self, about: About, call: ToolCall, names: Sequence[str]) -> ToolResult:
         self._emit(ToolCalled(about=about, name=call.name, id=call.id, arguments=call.arguments))

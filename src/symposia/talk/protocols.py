@@ -124,9 +124,10 @@ class RoundRobin(Rule, frozen=True, kw_only=True, tag="round_robin"):
         return self.speakers
 
     def next(self, transcript: Transcript) -> Step:
-        if self.turns is not None and len(_turns(transcript, self.speakers)) >= self.turns:
-            return Stop(f"round_robin: {self.turns} turns")
-        newest = next((m.author for m in reversed(transcript.messages) if _spoke(m, self.speakers)), None)
+        messages, turns = transcript.messages, self.turns
+        if turns is not None and turns <= len(messages) and len(_turns(transcript, self.speakers)) >= turns:
+            return Stop(f"round_robin: {turns} turns")
+        newest = next((m.author for m in reversed(messages) if _spoke(m, self.speakers)), None)
         speaker = (self.first or self.speakers[0]) if newest is None else self._after(newest)
         return (
             Turn(
@@ -199,4 +200,4 @@ def _took_turn(message: Message, names: Sequence[str]) -> bool:
 
 
 def _turns(transcript: Transcript, names: Sequence[str], since: int = 0) -> list[Message]:
-    return [m for m in transcript.messages[since:] if _took_turn(m, names)]
+    return [m for m in transcript.messages[since:] if m.author in names and m.took_turn()]

@@ -19,7 +19,7 @@ from symposia.core.message import (
     ToolCall,
     ToolResult,
 )
-from symposia.core.parse import parse
+from symposia.core.parse import parts_of
 from symposia.core.receipt import GateReading
 from symposia.core.request import Completion, Request
 from symposia.core.transcript import Transcript
@@ -40,23 +40,20 @@ class Reply:
 
     @property
     def text(self) -> str:
-        return "".join(p.text for p in self.parts if isinstance(p, Text))
+        return "".join([p.text for p in self.parts if isinstance(p, Text)])
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
-        return tuple(p for p in self.parts if isinstance(p, ToolCall))
+        return tuple([p for p in self.parts if isinstance(p, ToolCall)])
 
 
 def parse_reply(completion: Completion, request: Request) -> Reply:
     """Parts of the completion, with the speaker's own label removed."""
-    parts = completion.parts or _parsed(completion, request)
-    return Reply(*_unlabelled(parts, request.speaker))
+    return Reply(*_unlabelled(parts_of(completion, request), request.speaker))
 
 
-def with_reader(reply: Reply, completion: Completion, reader: Reader | None) -> Reply:
-    """The reply as the participant's reader, if there is one, makes it."""
-    if reader is None:
-        return reply
+def with_reader(reply: Reply, completion: Completion, reader: Reader) -> Reply:
+    """The reply as the participant's reader makes it."""
     reading = reader(completion)
     if reading.text is None:
         return Reply(reply.parts, reply.notes, reading.signals, reading.discard)
@@ -64,16 +61,6 @@ def with_reader(reply: Reply, completion: Completion, reader: Reader | None) -> 
     notes = (*reply.notes, "reader") if reading.text != reply.text else reply.notes
     text = (Text(reading.text),) if reading.text else ()
     return Reply((*kept, *text), notes, reading.signals, reading.discard)
-
-
-def _parsed(completion: Completion, request: Request) -> tuple[Part, ...]:
-    return parse(
-        completion.text,
-        completion.syntax,
-        tools=request.told,
-        offered=request.offers_calls,
-        opens_thinking=completion.opens_thinking,
-    )
 
 
 def _unlabelled(parts: tuple[Part, ...], speaker: str) -> tuple[tuple[Part, ...], tuple[str, ...]]:
@@ -193,6 +180,8 @@ def provenance_of(
 
 def _gates(request: Request, completion: Completion) -> tuple[GateReading, ...]:
     """What the gates of the turn's own interventions said, in order; receipts of replayed turns come before."""
+    if not completion.receipts:
+        return ()
     own = completion.receipts[len(completion.receipts) - len(request.interventions) :]
     return tuple(receipt.gate for receipt in own if receipt.gate is not None)
 
@@ -217,6 +206,8 @@ def beyond(asked: Ask, turn: Turn) -> Asked:
 
 def answer_ids(completion: Completion) -> tuple[int, ...]:
     """The generated ids that make the visible answer, where the backend knows them."""
+    if not completion.token_ids:
+        return ()
     start = len(completion.prompt_token_ids)
     own = [s for s in completion.spans if s.generated and s.phase == "answer"]
     return tuple(i for s in own for i in completion.token_ids[s.start - start : s.stop - start])

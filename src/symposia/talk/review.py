@@ -11,7 +11,7 @@ from symposia.core.errors import BackendError
 from symposia.core.events import HookDecided
 from symposia.core.message import NOBODY, Message, Signal
 from symposia.core.transcript import Transcript
-from symposia.core.usage import Usage
+from symposia.core.usage import NOTHING, Usage
 
 from .aside import Aside
 from .ask import Table
@@ -21,6 +21,8 @@ from .hooks import Approve, Decision, Deny, Draft, Edit, Hook, hook_name, review
 
 async def review(table: Table, message: Message, transcript: Transcript) -> tuple[Message, Usage]:
     """The message to commit, edited or replaced by a control message, and what the hooks' own questions used."""
+    if not table.kit.hooks:
+        return message, NOTHING
     aside = Aside(table, "hook", message.as_of or 0)
     about = table.about(message.author, message.as_of or 0)
     for hook in table.kit.hooks:

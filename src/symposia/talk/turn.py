@@ -20,6 +20,7 @@ from .generate import generate
 from .protocols import Turn
 from .reply import Reply, check_reply, messages_of, noted, parse_reply, provenance_of, with_reader
 from .review import control, review
+from .rules import Reader
 from .stop import Allowance
 from .summary import summarise
 from .trail import UNREADABLE, begun, call_message, result_message, told_apart
@@ -150,22 +151,24 @@ class _Taking:
     def _provenance(self, asked: Ask, completion: Completion, reply: Reply) -> Provenance:
         digest = self._table.profile_digest(self._turn.speaker)
         made = provenance_of(asked, self._turn, digest, completion, reply, completions=self._completions)
-        at_limit = asked.trail.call > 0 and asked.request.tool_choice == "none"
-        return msgspec.structs.replace(
-            made,
-            notes=(*made.notes, "tool_limit") if at_limit else made.notes,
-            token_ids=() if reply.calls else made.token_ids,
-        )
+        if asked.trail.call > 0 and asked.request.tool_choice == "none":
+            made = msgspec.structs.replace(made, notes=(*made.notes, "tool_limit"))
+        return msgspec.structs.replace(made, token_ids=()) if reply.calls else made
+
+    async def _read(self, reader: Reader, completion: Completion, reply: Reply) -> Reply:
+        """The reply as the participant's reader makes it."""
+
+        async def read() -> Reply:
+            return with_reader(reply, completion, reader)
+
+        return await guarded(f"the reader of {self._turn.speaker}", read)
 
     async def _finish(self, asked: Ask, completion: Completion, reply: Reply) -> Taken:
         """Read and review the last reply; give what is committed, trail first."""
         table, turn = self._table, self._turn
         reader = table.kit.readers.get(turn.speaker)
-
-        async def read() -> Reply:
-            return with_reader(reply, completion, reader)
-
-        reply = await guarded(f"the reader of {turn.speaker}", read)
+        if reader is not None:
+            reply = await self._read(reader, completion, reply)
         check_reply(reply, completion, table.rules)
         answer = table.kit.answers.get(turn.force.name, noted) if turn.force else noted
         before = self._transcript.up_to(asked.request.turn)
@@ -175,15 +178,17 @@ class _Taking:
             messages = (control(messages[-1], reply.signals or (Signal("discarded"),)),)
         elif turn.force is None and completion.scores is None:
             message, asides = await review(table, messages[-1], self._transcript)
-            self._used += asides
-            messages = (_with_usage(message, asides),)
+            messages = (message,)
+            if asides.calls:
+                self._used += asides
+                messages = (_with_usage(message, asides),)
         return Taken(marked(turn, (*self._commits, *messages)), self._used)
 
 
 def _with_usage(message: Message, asides: Usage) -> Message:
     """The message with what the hooks' own questions used added to its own."""
     made = message.provenance
-    if made is None or not asides.calls:
+    if made is None:
         return message
     return msgspec.structs.replace(
         message, provenance=msgspec.structs.replace(made, usage=made.usage + asides)

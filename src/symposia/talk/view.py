@@ -7,10 +7,8 @@ the next.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from typing import Literal
 
 from symposia.core.lines import OPENER, Line, LineKind, Segment, markup
@@ -20,11 +18,15 @@ from symposia.core.span import Origin, Phase
 from symposia.core.transcript import Transcript
 from symposia.core.value import Value
 
+from .labels import impostor, labelled
+
 BLANK = "\n\n"
-_BREAKS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
 Ranges = tuple[tuple[int, int], ...]
-Memo = dict[tuple[int, int, str], tuple[Message, tuple[Line, ...]]]
-"""Lines already made, by the message's identity, index and kind; of one participant, roster and rules."""
+Memo = dict[tuple[int | str, ...], tuple[object, tuple[Line, ...]]]
+"""Lines already made, by the message's identity, index and kind, or those of the head; with what they were made of.
+
+Of one participant, roster and rules. A line that was shown before is the very same one again.
+"""
 
 
 class ViewRules(Value, frozen=True, kw_only=True):
@@ -63,7 +65,7 @@ def view(
     messages = transcript.messages if as_of is None else transcript.messages[:as_of]
     eyes = _Eyes(participant, roster, rules, {} if memo is None else memo)
     head = framing_end(messages, participant.name, rules.moderator, only_system=True)
-    lines = [*eyes.system_line(messages[:head]), *eyes.private_lines()]
+    lines = list(eyes.head_lines(messages[:head]))
     lines += eyes.transcript_lines(messages, head, dropped, marker)
     if cue:
         lines.append(eyes.said(rules.moderator, cue, "cue"))
@@ -109,9 +111,17 @@ class _Eyes:
         self.rules = rules
         others = [n for n in roster if n != self.name]
         self.labelled = rules.labels == "always" or (rules.labels == "auto" and len(others) > 1)
-        self.impostor = _impostor((*roster, rules.moderator))
+        self.impostor = impostor((*roster, rules.moderator))
         self.memo = memo
         self.called: set[str] = set()
+
+    def head_lines(self, shared: Sequence[Message]) -> tuple[Line, ...]:
+        """The system line and private messages, made once."""
+        key: tuple[int | str, ...] = ("head", *map(id, shared))
+        known = self.memo.get(key)
+        if known is None:
+            known = self.memo[key] = shared, (*self.system_line(shared), *self.private_lines())
+        return known[1]
 
     def system_line(self, shared: Sequence[Message]) -> Iterator[Line]:
         profile = self.participant.profile
@@ -133,23 +143,26 @@ class _Eyes:
 
     def transcript_lines(
         self, messages: Sequence[Message], head: int, dropped: Ranges, marker: str
-    ) -> Iterator[Line]:
-        stand_ins = summaries(messages, self.name)
+    ) -> list[Line]:
+        name, lines = self.name, list[Line]()
+        stand_ins = summaries(messages, name)
         covered = {i for at in stand_ins.values() for i in range(*(messages[at].stands_for or (0, 0)))}
         gone = {i for start, stop in dropped for i in range(start, stop)}
-        framed = framing_end(messages, self.name, self.rules.moderator)
+        framed = framing_end(messages, name, self.rules.moderator)
         marked = not marker
         for index in range(head, len(messages)):
             if index in stand_ins:
                 at = stand_ins[index]
-                yield from self.remembered(messages[at], at, "summary")
+                lines += self.remembered(messages[at], at, "summary")
             if index in gone and not marked:
                 marked = True
-                yield Line(role="user", segments=(markup(marker),), kind="opener")
+                lines.append(Line(role="user", segments=(markup(marker),), kind="opener"))
             message = messages[index]
-            if index in gone or index in covered or message.stands_for or not message.heard_by(self.name):
+            if index in gone or index in covered or message.stands_for:
                 continue
-            yield from self.remembered(message, index, "framing" if index < framed else "turn")
+            if message.audience is None or message.heard_by(name):
+                lines += self.remembered(message, index, "framing" if index < framed else "turn")
+        return lines
 
     def remembered(self, message: Message, index: int, kind: LineKind) -> Iterable[Line]:
         """The message's lines, made once. A trail's depend on the calls before it, so they are made anew."""
@@ -219,25 +232,7 @@ class _Eyes:
         )
 
     def label(self, author: str, segments: list[Segment]) -> list[Segment]:
-        """Segments behind `author: `, so that no text line can pass for another speaker's."""
-        if not self.labelled:
-            return segments
-        guarded = [markup(f"{author}: ")]
-        for segment in segments:
-            begins_line = guarded[-1].text.endswith("\n")
-            guarded += [segment] if segment.phase == "markup" else self.guard(segment, begins_line)
-        return guarded
-
-    def guard(self, segment: Segment, begins_line: bool) -> list[Segment]:
-        """The segment with two spaces before every text line that begins with a roster name and a colon."""
-        text = segment.text
-        cuts = [found.start() for found in self.impostor.finditer(text) if found.start() or begins_line]
-        if not cuts:
-            return [segment]
-        pieces = [_with_text(segment, text[: cuts[0]])] if cuts[0] else []
-        for start, stop in pairwise([*cuts, len(text)]):
-            pieces += [markup("  "), _with_text(segment, text[start:stop])]
-        return pieces
+        return labelled(author, segments, self.impostor) if self.labelled else segments
 
 
 def trail_lines(message: Message, index: int, reader: str, *, current: bool = False) -> Iterator[Line]:
@@ -275,6 +270,7 @@ def _with_openers(lines: Sequence[Line], rules: ViewRules) -> Iterator[Line]:
         yield _scripted(rules.opener)
 
 
+@lru_cache(maxsize=256)
 def _scripted(text: str) -> Line:
     return Line(role="user", segments=(markup(text),), kind="opener")
 
@@ -283,18 +279,5 @@ def _plain(text: str, phase: Phase, author: str, origin: Origin) -> Segment:
     return Segment(text=text, phase=phase, author=author, origin=origin)
 
 
-def _with_text(segment: Segment, text: str) -> Segment:
-    return Segment(
-        text=text, phase=segment.phase, author=segment.author, turn=segment.turn, origin=segment.origin
-    )
-
-
 def _stored_ids(provenance: Provenance | None) -> tuple[int, ...] | None:
     return provenance.token_ids or None if provenance else None
-
-
-@lru_cache(maxsize=256)
-def _impostor(names: Collection[str]) -> re.Pattern[str]:
-    """Where a text line, by any line break there is, begins with one of the names and a colon."""
-    said_by = "|".join(map(re.escape, names))
-    return re.compile(rf"(?<![^{_BREAKS}])[^\S{_BREAKS}]*(?:{said_by})\s*[:：]", re.IGNORECASE)

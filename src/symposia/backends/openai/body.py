@@ -26,7 +26,8 @@ _NEUTRAL: dict[Knob, float] = {
     "repetition_penalty": 1.0,
 }
 _OFF: dict[Knob, float] = {"top_k": -1}
-_ALWAYS: frozenset[Knob] = frozenset({"temperature", "top_p"})
+_KNOBS: tuple[Knob, ...] = get_args(Knob)
+_OPTIONAL: tuple[Knob, ...] = ("min_p", "repetition_penalty", "top_k")
 
 
 def refuse(request: Request, flavour: Flavour, endpoint: str) -> None:
@@ -36,8 +37,8 @@ def refuse(request: Request, flavour: Flavour, endpoint: str) -> None:
         return UnsupportedRequest(endpoint=endpoint, model=request.model, feature=feature, way_out=way_out)
 
     sampling = request.sampling
-    for knob in sorted(set(_NEUTRAL) - _ALWAYS - flavour.extra):
-        if _value(sampling, knob) != _NEUTRAL[knob]:
+    for knob in _OPTIONAL:
+        if knob not in flavour.extra and _value(sampling, knob) != _NEUTRAL[knob]:
             raise no(
                 knob, f"leave {knob} at {_NEUTRAL[knob]:g}, or use vllm, sglang, openrouter or a local model"
             )
@@ -49,17 +50,18 @@ def refuse(request: Request, flavour: Flavour, endpoint: str) -> None:
         raise no("thinking_budget", "choose thinking low, medium or high instead, or a local model")
 
 
-def body(request: Request, model: str, flavour: Flavour, rules: LineRules) -> Json:
+def body(request: Request, model: str, flavour: Flavour, rules: LineRules, *, streamed: bool = True) -> Json:
     """What is sent. `model` is the server's own name for it."""
     names = ToolNames.of(request)
     fields: Json = {
         "model": model,
         "messages": messages(conform(request.lines, rules), names),
-        "stream": True,
-        "stream_options": {"include_usage": True},
+        "stream": streamed,
         flavour.limit: request.sampling.max_tokens,
         "seed": request.seed & SEED_BITS,
     }
+    if streamed:
+        fields["stream_options"] = {"include_usage": True}
     fields |= knobs(request.sampling, flavour)
     fields |= _stops(request, flavour)
     fields |= _thinking(request.sampling, flavour)
@@ -92,14 +94,19 @@ def _value(sampling: Sampling, knob: Knob) -> float:
             return sampling.repetition_penalty
 
 
+def sends(sampling: Sampling, flavour: Flavour, knob: Knob) -> bool:
+    """Whether a knob is told to the server: where it can be, and the server would do otherwise."""
+    if knob in _OPTIONAL and knob not in flavour.extra:
+        return False
+    return knob in flavour.neutral or _value(sampling, knob) != _NEUTRAL[knob]
+
+
 def knobs(sampling: Sampling, flavour: Flavour) -> Json:
     """Fields of how tokens are drawn."""
     fields: Json = {}
-    for knob in get_args(Knob):
-        value, neutral = _value(sampling, knob), _NEUTRAL[knob]
-        if knob not in _ALWAYS | flavour.extra:
-            continue
-        if value != neutral or knob in flavour.neutral:
+    for knob in _KNOBS:
+        if sends(sampling, flavour, knob):
+            value, neutral = _value(sampling, knob), _NEUTRAL[knob]
             fields[knob] = _OFF.get(knob, value) if value == neutral else value
     for penalty, size in (
         ("presence_penalty", sampling.presence_penalty),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Literal
 
 from symposia.core.errors import SymposiaError
@@ -95,15 +96,23 @@ async def enforce(
     return await hold(policy, ledger, route, ask=Ask(prompt=tokens), ttl_s=ttl_s)
 
 
-async def hold(policy: CostPolicy, ledger: Ledger, route: Route, *, ask: Ask, ttl_s: float) -> Decision:
+async def hold(
+    policy: CostPolicy,
+    ledger: Ledger,
+    route: Route,
+    *,
+    ask: Ask,
+    ttl_s: float,
+    random: Callable[[int], bytes] = secrets.token_bytes,
+) -> Decision:
     """Reserve what a request may use, for `ttl_s` seconds. Whoever gets a lease settles it, on every exit.
 
     `BudgetExceeded` if it does not fit; where the policy says `shrink_to_fit`, only if less would not fit either.
-    `LedgerUnreachable` if the ledger cannot be asked and the policy is `closed`.
+    `LedgerUnreachable` if the ledger cannot be asked and the policy is `closed`. `random` gives so many random bytes.
     """
     first, refusal = ask, None
     for _ in range(TRIES):
-        lease = f"lease_{secrets.token_hex(12)}"
+        lease = f"lease_{random(12).hex()}"
         wanted = charges(policy, route, ask.tokens)
         try:
             answer = await ledger.reserve(lease, wanted, ttl_s=ttl_s, hard=policy.hard_limits)

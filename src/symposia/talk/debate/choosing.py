@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from symposia.core.message import Scores
@@ -135,5 +136,6 @@ def _vote(groups: Sequence[Sequence[Said]], named: Sequence[Said]) -> Chosen:
     return Chosen(tied[0][0], Selection(method="vote", tiebreak="team_order"))
 
 
+@lru_cache(maxsize=4096, typed=True)
 def _rank(seed: int, number: int, shuffle: int, key: str) -> bytes:
     return hashlib.sha256(json.dumps([seed, number, shuffle, key]).encode()).digest()

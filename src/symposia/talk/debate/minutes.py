@@ -90,13 +90,13 @@ class Minutes:
                     logprobs=scores.logprobs,
                 )
             )
-        if about.speaker == CAPTAIN and self.debate.stop == "captain":
+        if about.speaker == CAPTAIN and self.debate.stop == "captain" and found.round not in self._ruled:
             self._rule(about, found.round)
 
     def _rule(self, about: About, number: int) -> None:
         held = next(held for held in rounds_of(self.transcript, self.debate) if held.number == number)
         ruling = ruling_of(held)
-        if isinstance(ruling, Ruling) and number not in self._ruled:
+        if isinstance(ruling, Ruling):
             self._ruled.add(number)
             self._tell(Ruled(about=about, ruling=ruling))
 
