@@ -112,7 +112,7 @@ class _Eyes:
         self.rules = rules
         others = [n for n in roster if n != self.name]
         self.labelled = rules.labels == "always" or (rules.labels == "auto" and len(others) > 1)
-        self.impostor = _impostor((*roster, rules.moderator))
+        self.named = (*roster, rules.moderator)
         self.memo = memo
         self.called: set[str] = set()
 
@@ -245,7 +245,8 @@ class _Eyes:
     def guard(self, segment: Segment, begins_line: bool) -> list[Segment]:
         """The segment with two spaces before every text line that begins with a roster name and a colon."""
         text = segment.text
-        cuts = [found.start() for found in self.impostor.finditer(text) if found.start() or begins_line]
+        impostors = _impostor(self.named).finditer(text)
+        cuts = [found.start() for found in impostors if found.start() or begins_line]
         if not cuts:
             return [segment]
         pieces = [_with_text(segment, text[: cuts[0]])] if cuts[0] else []
