@@ -27,7 +27,7 @@ help:
 demo: $(STAMPS)/engine
 	$(BIN)/symposia demo
 
-test: $(STAMPS)/dev
+test: $(STAMPS)/dev $(STAMPS)/openai2
 	$(BIN)/python -m pytest -m "not gpu and not services and not network"
 
 check: $(STAMPS)/dev
@@ -43,7 +43,7 @@ bench: $(STAMPS)/dev
 	@for file in text_column templates tiny_abilities table; do \
 		echo "== benchmarks/$$file.py"; $(BIN)/python benchmarks/$$file.py; done
 
-peers: $(STAMPS)/bench $(STAMPS)/interlens $(STAMPS)/openai_420
+peers: $(STAMPS)/bench $(STAMPS)/interlens $(STAMPS)/openai_420 $(STAMPS)/litellm
 
 mutants: $(STAMPS)/dev
 	PYTHONPATH=src $(BIN)/python -m tools.mutants
@@ -85,9 +85,20 @@ $(STAMPS)/interlens: benchmarks/peers/interlens.txt | $(BIN)/python
 	$(VENV)/interlens/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
 	@mkdir -p $(STAMPS) && touch $@
 
+# The older generation of the SDK, which our server must serve too, in an environment of its own.
+$(STAMPS)/openai2: tests/clients/openai2.txt | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/openai2
+	$(VENV)/openai2/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
+	@mkdir -p $(STAMPS) && touch $@
+
 $(STAMPS)/openai_420: benchmarks/peers/openai_420.txt | $(BIN)/python
 	$(BIN)/python -m venv $(VENV)/openai_420
 	$(VENV)/openai_420/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/litellm: benchmarks/peers/litellm.txt | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/litellm
+	$(VENV)/litellm/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
 	@mkdir -p $(STAMPS) && touch $@
 
 clean:

@@ -39,7 +39,8 @@ def qwen2(dtype: object, *, tied: bool) -> transformers.PreTrainedModel:
 @pytest.mark.slow
 def test_every_script_imports() -> None:
     """All of them in one interpreter, without running any; a peer's library may be absent, nothing of ours may be."""
-    wanted = [*SCRIPTS, "peers", "peers.interlens", "peers.continuous", "peers.openai_420"]
+    own = ["peers", "peers.interlens", "peers.continuous", "peers.openai_420"]
+    wanted = [*SCRIPTS, *own, "serving.stub", "serving.load", "serving.relay"]
     code = f"import importlib\nfor name in {wanted!r}: importlib.import_module(name)"
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{HERE}", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(

@@ -140,6 +140,18 @@ def test_values_are_redacted_keys_too() -> None:
     }
 
 
+@given(st.text(max_size=8), st.sampled_from([PLAIN, 'pä"ss\tword', "sk-" + "a1" * 10]), st.text(max_size=8))
+def test_json_is_redacted_by_its_strings(before: str, secret: str, after: str) -> None:
+    """However JSON writes what stands around a secret, or in it, the secret goes; what holds none stays as it was."""
+    hides = Redactor({"known": 'pä"ss\tword', **SECRETS})
+    raw = msgspec.json.encode({before: [f"{before} {after}"], "text": f"line\n{secret}\n{after}"})
+    told = msgspec.json.decode(hides.json(raw))
+    assert secret not in told["text"]
+    assert "[redacted:" in told["text"]
+    clean = msgspec.json.encode({"text": "no\nsecret \\ here"})
+    assert hides.json(clean) == clean
+
+
 def test_a_secret_shows_itself_to_nobody() -> None:
     """A Secret prints as ***, and no serialiser takes it."""
     secret = Secret("very-secret-value")

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("torch")
 
 from symposia.interp.dose.values import Dose
-from symposia.testing.faults import KINDS
+from symposia.testing.faults import KINDS, MATRIX
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -27,6 +27,7 @@ DOCUMENTS = (
     FIGURE,
     "docs/looking_inside.md",
     "docs/scorecard.md",
+    "docs/observability.md",
     "examples/README.md",
     "CONTRIBUTING.md",
 )
@@ -50,12 +51,34 @@ def test_the_code_of_a_page_runs(page: str) -> None:
     assert done.stdout
 
 
+SAID = {
+    "serve_budget.py": (
+        r"'429 steering_budget_exceeded': \d+",
+        r"at any time: ([789]\d{3}|10000) of 10000",
+        r"one that asks for \d+ more: 429",
+        r"warn only, the same one: 200",
+        r"hard again, \d+ more: 429 steering_budget_exceeded, retry-after-ms \d+",
+        r"half a second before: 429",
+        r"then: 200",
+    ),
+    "serve_profiles.py": (
+        r"models: tiny, tiny@warm",
+        r"applied: true, \|δ\| 0\.\d+ of \|h\|, [1-9]\d* tokens steered",
+        r"killed: arm baseline, the same as plain: True",
+    ),
+}
+"""What examples must say, line by line, beside running."""
+
+
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / "examples").glob("*.py")))
 def test_an_example_runs(script: str) -> None:
-    """The example runs as it stands and says something."""
+    """The example runs as it stands and says something; some say what they promise."""
     done = run([f"examples/{script}"])
     assert done.returncode == 0, done.stderr
     assert done.stdout
+    for said in SAID.get(script, ()):
+        assert re.search(said, done.stdout), done.stdout
 
 
 @pytest.mark.parametrize("page", DOCUMENTS)
@@ -67,8 +90,9 @@ def test_links_lead_somewhere(page: str) -> None:
 
 @pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / "examples").glob("*.py")))
 def test_an_example_is_short(script: str) -> None:
-    """At most 40 lines, and named in the folder's README."""
-    assert len((ROOT / "examples" / script).read_text(encoding="utf-8").splitlines()) <= 40
+    """At most 40 lines, 60 where a server is started, and named in the folder's README."""
+    most = 60 if script.startswith("serve_") else 40
+    assert len((ROOT / "examples" / script).read_text(encoding="utf-8").splitlines()) <= most
     assert f"`{script}`" in (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
 
 
@@ -80,9 +104,10 @@ def test_branching_shows_what_it_promises() -> None:
 
 
 def test_the_page_on_testing_has_every_step_of_a_plan() -> None:
-    """The table of steps is the list the parser reads."""
+    """The table of steps is the list the parser reads; that of models, the matrix."""
     page = (ROOT / "docs/testing.md").read_text(encoding="utf-8")
     assert [step for step in KINDS if f"`{step}`" not in page] == []
+    assert [row.name for row in MATRIX if f"| `{row.name}` |" not in page] == []
 
 
 @pytest.mark.slow

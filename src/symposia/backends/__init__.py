@@ -4,6 +4,7 @@ from .endpoint import AnthropicEndpoint, OpenAIEndpoint
 from .endpoints import Endpoints
 from .journal import Journal, JournalCut, JournalLocked
 from .journalled import Journalled
+from .replay import Replay
 from .scripted import Fault, Scripted
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "JournalLocked",
     "Journalled",
     "OpenAIEndpoint",
+    "Replay",
     "Scripted",
 ]

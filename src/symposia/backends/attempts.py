@@ -168,6 +168,7 @@ class _Trial:
             cause=failure.cause,
             status=failure.status,
             code=redactor.text(failure.code),
+            kind=redactor.text(failure.kind),
             retry_after_s=failure.wait_s,
             request_id=redactor.text(error.request_id) if error is not None else "",
             attempts=n if self._sent else n - 1,

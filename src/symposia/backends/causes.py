@@ -41,7 +41,8 @@ _BY_CODE: tuple[tuple[re.Pattern[str], Cause], ...] = (
 class Failure(Value, frozen=True, kw_only=True):
     """Why an attempt ended without a completion. `wait_s` is what the server asked for; None: nothing.
 
-    `limit` is the context window a `context_overflow` states, in tokens.
+    `code` and `kind` are the error object's code (its type, if it has none) and type. `limit` is the context window a
+    `context_overflow` states, in tokens.
     """
 
     cause: Cause
@@ -49,6 +50,7 @@ class Failure(Value, frozen=True, kw_only=True):
     wait_s: float | None = None
     status: int | None = None
     code: str = ""
+    kind: str = ""
     limit: int | None = None
 
     def error(self, message: str, *, request_id: str = "") -> AttemptFailed:
@@ -65,6 +67,7 @@ class AttemptFailed(BackendError):
             cause=failure.cause,
             status=failure.status,
             code=failure.code,
+            kind=failure.kind,
             retry_after_s=failure.wait_s,
             request_id=request_id,
         )
@@ -102,6 +105,7 @@ def classify(
         wait_s=asked_wait_s(headers, now),
         status=status,
         code=code or kind,
+        kind=kind,
         limit=int(stated[1].replace(",", "")) if stated else None,
     )
 

@@ -32,6 +32,7 @@ from symposia.core.usage import Usage
 from symposia.core.value import Value
 
 from .estimate import estimate
+from .words import made_of
 
 Reply = str | dict[str, Any] | Completion | BaseException
 Replies = Callable[[Request], Reply] | Mapping[str, Sequence[Reply]]
@@ -56,7 +57,7 @@ class Fault(Value, frozen=True, kw_only=True):
 
 
 class Scripted:
-    """`reply` is a function of the request, or {speaker: replies}.
+    """`reply` is a function of the request, or {speaker: replies}; without it, words that follow from its digest.
 
     A reply is a text, a dict (arguments of the forced tool), a whole `Completion`, or an exception to raise. Running
     out of replies raises unless `cycle`. `latency_s` of `clock` pass before the first delta; `chunk` is characters
@@ -66,7 +67,7 @@ class Scripted:
 
     def __init__(
         self,
-        reply: Replies,
+        reply: Replies = made_of,
         *,
         latency_s: float = 0.0,
         chunk: int = 0,

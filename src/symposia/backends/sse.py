@@ -6,12 +6,13 @@ unknown fields are skipped, an event that no blank line ended is not one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from symposia.core.errors import BackendError
 
 MOST_HELD = 16 * 1024 * 1024  # bytes of one line: no event of a chat is that long
 _BOM = b"\xef\xbb\xbf"
+_LF, _CR = b"\n\r"  # as numbers, which bytes are searched for five times faster
 
 Event = tuple[str, bytes]
 """Its name ("" where none was given) and its data."""
@@ -28,25 +29,40 @@ class EventReader:
         self.strays = 0
         self.start = b""
 
-    def feed(self, piece: bytes) -> Iterator[Event]:
+    def feed(self, piece: bytes) -> list[Event]:
         """The events this piece completes."""
         if len(self.start) < 200:
             self.start += piece[: 200 - len(self.start)]
-        held = self._held + piece
+        held = self._held + piece if self._held else piece
         if self._fresh and len(held) >= len(_BOM):
             held, self._fresh = held.removeprefix(_BOM), False
-        if b"\r" in held:
+        if _CR in held:
             held, last = (held[:-1], b"\r") if held.endswith(b"\r") else (held, b"")
             held = held.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + last
-        *lines, self._held = held.split(b"\n")
+        events: list[Event] = []
+        if not self._data and not self._name:  # between two events: take the plain ones whole
+            *blocks, held = held.split(b"\n\n")
+            for block in blocks:
+                if block.startswith(b"data: ") and _LF not in block:
+                    events.append(("", block[6:]))
+                else:
+                    self._read([*block.split(b"\n"), b""], events)
+        self._held = held
+        if _LF in held:
+            *lines, self._held = held.split(b"\n")
+            self._read(lines, events)
         if len(self._held) > MOST_HELD:
             raise BackendError(f"a line of more than {MOST_HELD} bytes in the stream", cause="bad_response")
+        return events
+
+    def _read(self, lines: Sequence[bytes], events: list[Event]) -> None:
+        """Add the events these lines complete."""
         for line in lines:
             if line.startswith(b"data:"):
                 self._data.append(line[6:] if line[5:6] == b" " else line[5:])
             elif not line:
                 if self._data:
-                    yield self._name, self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+                    events.append((self._name, b"\n".join(self._data)))
                 self._name, self._data = "", []
             else:
                 self._field(*line.partition(b":")[::2])

@@ -33,7 +33,8 @@ class ToolNames:
         offered = [tool.name for tool in request.tools]
         forced = [request.force.name] if request.force else []
         called = [call.name for line in request.lines for call in line.calls]
-        return cls((*offered, *forced, *called))
+        names = (*offered, *forced, *called)
+        return cls(names) if names else _NONE
 
     def sent(self, name: str) -> str:
         """The name on the wire."""
@@ -54,3 +55,6 @@ def _free(wanted: str, taken: set[str]) -> str:
         suffix = f"_{n}"
         name, n = wanted[: _MOST - len(suffix)] + suffix, n + 1
     return name
+
+
+_NONE = ToolNames(())

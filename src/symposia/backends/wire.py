@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -45,7 +45,7 @@ class Reply(Protocol):
         """What the server said went wrong, inside the stream."""
         ...
 
-    def feed(self, name: str, data: bytes) -> Iterator[Delta]:
+    def feed(self, name: str, data: bytes) -> Iterable[Delta]:
         """The deltas of one event. Raises `AttemptFailed(bad_response)` for what cannot be read."""
         ...
 

@@ -10,13 +10,21 @@ from symposia.core.doctor import Check, DoctorContext, Finding
 from symposia.core.doctor import doctor_checks as core_checks
 from symposia.engine import doctor_checks as engine_checks
 from symposia.evals.doctor import doctor_checks as evals_checks
+from symposia.store.doctor import doctor_checks as store_checks
 
 _OWN = {"typer": "typer", "rich": "rich", "yaml": "PyYAML"}
 
 
 def every_check(tty: bool) -> tuple[Check, ...]:
     """All packages' checks. `tty`: whether a person looks at stdout."""
-    return (*core_checks(), *doctor_checks(tty), *backend_checks(), *engine_checks(), *evals_checks())
+    return (
+        *core_checks(),
+        *doctor_checks(tty),
+        *store_checks(),
+        *backend_checks(),
+        *engine_checks(),
+        *evals_checks(),
+    )
 
 
 def doctor_checks(tty: bool) -> tuple[Check, ...]:

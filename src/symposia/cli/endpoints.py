@@ -30,6 +30,10 @@ _REMOTE: frozenset[Feature] = frozenset(
 )
 
 
+WORDS = "words"
+"""The script that nobody wrote."""
+
+
 class Undeclared:
     """An endpoint of a scenario file, met where that file is not at hand. Its name is all that is known of it."""
 
@@ -60,6 +64,7 @@ class Undeclared:
 class ScriptedCode:
     """`scripted:FILE.py:FUNCTION`: each address is a function of the request in a file of the scenario's folder.
 
+    `scripted:words` is nobody's: words that follow from the request.
     The file's `FEATURES` say what a function can honour beside plain text, as in `{"reply": {"force", "choices"}}`.
     """
 
@@ -157,6 +162,8 @@ def _built(hosts: Hosts, name: str, endpoint: Endpoint) -> Backend:
 
 
 def _load(folder: Path, name: str) -> Scripted:
+    if name == WORDS:
+        return Scripted(chunk=8)
     file, _, function = name.partition(":")
     names = names_of(folder / file)
     reply, features = names.get(function), names.get("FEATURES", {})

@@ -1,8 +1,8 @@
 """How a command ends: every deliberate error is one line on stderr and an exit code; a bug keeps its traceback.
 
 0 as asked; 1 a turn failed, or findings; 2 bad input or an unsupported request, nothing generated; 3 an endpoint or the
-engine failed after retries, or the disk is full; 130, 143 interrupted. Codes 1, 3, 130 and 143 leave what was said on
-disk.
+engine failed after retries, a store cannot be reached, or the disk is full; 130, 143 interrupted. Codes 1, 3, 130 and
+143 leave what was said on disk.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from symposia.core.errors import (
     InterventionNotApplied,
     NotKept,
     SelectionMissed,
+    StoreUnreachable,
     SymposiaError,
     TurnFailed,
 )
@@ -55,7 +56,7 @@ def exit_code(error: BaseException, *, generated: bool = False) -> int:
             return INTERRUPTED
         case TurnFailed() | BackendError():
             return ENDPOINT if error.cause in _THEIRS else FAILED
-        case InterventionNotApplied() | SelectionMissed() | NotKept():
+        case InterventionNotApplied() | SelectionMissed() | NotKept() | StoreUnreachable():
             return ENDPOINT
     return FAILED if generated else BAD_INPUT
 

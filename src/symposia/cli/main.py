@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from . import budget, flags, inside, keys, profile, runs, scoring, traces
 from . import debate as debates
-from . import flags, inside, runs, scoring
 from .acts import ActsOptions, acts
 from .chat import ChatOptions, chat
 from .demo import DemoOptions, demo
@@ -21,6 +21,8 @@ from .lens import check as check_lens
 from .models import ListOptions, ModelOptions, check, list_models, show
 from .run import RunOptions, run
 from .schema import SchemaOptions, schema
+from .serve.command import serve
+from .serve.options import ServeOptions
 from .vector.calibrate import CalibrateOptions, calibrate
 from .vector.convert import ConvertOptions, convert
 from .vector.evaluate import EvaluateOptions, evaluate
@@ -64,6 +66,7 @@ flags.add(app, "view", ViewOptions, view)
 debates.register(app)
 runs.register(app)
 scoring.register(app)
+traces.register(app)
 flags.add(models, "list", ListOptions, list_models)
 flags.add(models, "show", ModelOptions, show)
 flags.add(models, "check", ModelOptions, check)
@@ -87,6 +90,10 @@ flags.add(vector, "convert", ConvertOptions, convert)
 flags.add(vector, "calibrate", CalibrateOptions, calibrate)
 flags.add(vector, "evaluate", EvaluateOptions, evaluate)
 app.add_typer(vector, name="vector")
+flags.add(app, "serve", ServeOptions, serve)
+profile.register(app)
+keys.register(app)
+budget.register(app)
 flags.add(app, "schema", SchemaOptions, schema)
 flags.add(app, "doctor", DoctorOptions, doctor)
 

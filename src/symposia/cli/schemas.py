@@ -18,6 +18,7 @@ SCENARIO = "scenario"
 
 def formats() -> tuple[StoredFormat, ...]:
     """What is stored and printed, by every package."""
+    from symposia.store.formats import stored_formats as store_formats
     from symposia.talk import conversation_file
     from symposia.talk.debate import stored
 
@@ -26,6 +27,7 @@ def formats() -> tuple[StoredFormat, ...]:
 
     return (
         *core_formats(),
+        *store_formats(),
         StoredFormat(conversation_file.FORMAT, 1, conversation_file.ConversationFile),
         StoredFormat("symposia.event", 1, Recorded),
         StoredFormat("symposia.run", 1, RunReport),

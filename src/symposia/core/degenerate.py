@@ -33,6 +33,9 @@ def period(units: Sequence[Hashable], share: float = OFFLINE) -> int | None:
     """The shortest period of a loop at the end of the units; None without one."""
     window = min(len(units), WINDOW)
     enough = max(LEAST, share * window)
+    seen = units[-(window + PERIOD) :]
+    if len(seen) - len(set(seen)) < enough:  # every unit that equals an earlier one is one fewer that differs
+        return None
     for p in range(1, min(PERIOD, len(units) - 1) + 1):
         first = max(len(units) - window, p)
         if sum(units[i] == units[i - p] for i in range(first, len(units))) >= enough:

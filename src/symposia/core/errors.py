@@ -169,18 +169,23 @@ class BackendError(SymposiaError):
         cause: Cause,
         status: int | None = None,
         code: str = "",
+        kind: str = "",
         retry_after_s: float | None = None,
         request_id: str = "",
         attempts: int = 1,
     ) -> None:
         super().__init__(message)
         self.cause: Cause = cause
-        self.status, self.code, self.retry_after_s = status, code, retry_after_s
+        self.status, self.code, self.kind, self.retry_after_s = status, code, kind, retry_after_s
         self.request_id, self.attempts = request_id, attempts
 
 
 class NotKept(SymposiaError):
     """What was generated cannot be stored. The run stops: going on would lose it. Resumable once there is room."""
+
+
+class StoreUnreachable(SymposiaError):
+    """The database behind a store did not answer, or cannot be written. Nothing is known to be kept."""
 
 
 class TurnFailed(SymposiaError):

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 from urllib.parse import quote, quote_plus
 
+import msgspec
+
 from .errors import NotSerialisable
 
 SHORTEST = 8
@@ -21,13 +23,14 @@ SHORTEST = 8
 
 _NAME = r"(?<![A-Z0-9_])[A-Z0-9_]*(?:TOKEN|KEY|SECRET|PASSWORD)"
 _KEPT = r"(?!\[redacted:)"
-_SHAPES = (
-    ("github_token", re.compile(r"(?:gh[pousr]_|github_pat_)\w{16,}")),
-    ("api_key", re.compile(r"(?<![a-z])sk-[\w-]{16,}")),
-    ("langsmith_key", re.compile(r"lsv2_\w{16,}")),
-    ("aws_key", re.compile(r"AKIA[0-9A-Z]{16}")),
-    ("bearer", re.compile(rf"(?<=bearer )[ \t]*{_KEPT}[^\s\"',;]{{8,}}", re.IGNORECASE)),
-    ("url", re.compile(rf"(?<=://){_KEPT}[^\s/?#@\"']+(?=@)")),
+_SHAPES = (  # kind, what every match or the text before it has (in small letters), shape
+    ("github_token", "gh", re.compile(r"gh[pousr]_\w{16,}")),
+    ("github_token", "github_pat_", re.compile(r"github_pat_\w{16,}")),
+    ("api_key", "sk-", re.compile(r"(?<![a-z])sk-[\w-]{16,}")),
+    ("langsmith_key", "lsv2_", re.compile(r"lsv2_\w{16,}")),
+    ("aws_key", "akia", re.compile(r"AKIA[0-9A-Z]{16}")),
+    ("bearer", "bearer ", re.compile(rf"(?<=bearer )[ \t]*{_KEPT}[^\s\"',;]{{8,}}", re.IGNORECASE)),
+    ("url", "://", re.compile(rf"(?<=://){_KEPT}[^\s/?#@\"']+(?=@)")),
 )
 _ASSIGNED = re.compile(rf"({_NAME})=(?:\"{_KEPT}([^\"\n]+)|'{_KEPT}([^'\n]+)|{_KEPT}([^\s\"']\S*))")
 _UNFINISHED = re.compile(rf"(?:bearer[ \t]+|{_NAME}=(?:\"[^\"\n]*|'[^'\n]*))$", re.IGNORECASE)
@@ -106,6 +109,19 @@ class Redactor:
             case _:
                 return value
 
+    def json(self, raw: bytes) -> bytes:
+        """The same JSON with every string redacted; the very bytes where there is nothing secret.
+
+        Strings are searched as they are: in JSON a line break is a letter, which hides the key that follows it.
+        """
+        text = raw.decode()
+        value = msgspec.json.decode(raw) if "\\" in text else None
+        if next(self._matches(text if value is None else "\n".join(_strings(value))), None) is None:
+            return raw
+        value = msgspec.json.decode(raw)
+        redacted = self.value(value)
+        return raw if redacted == value else msgspec.json.encode(redacted)
+
     def stream(self) -> RedactingStream:
         """A redactor of bytes that come in pieces."""
         return RedactingStream(self)
@@ -125,7 +141,7 @@ class Redactor:
             yield start, stop, name
 
     def _exact(self, text: str) -> Iterator[Span]:
-        if self._known is not None:
+        if self._known is not None and any(form in text for form in self._names):
             for match in self._known.finditer(text):
                 yield match.start(1), match.end(1), self._names[match[1]]
 
@@ -174,9 +190,26 @@ class RedactingStream:
         return self._redactor.text(out)
 
 
+def _strings(value: Any) -> Iterator[str]:
+    """Every string of a JSON value, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from value
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+
+
 def _shaped(text: str) -> Iterator[Span]:
-    for name, shape in _SHAPES:
-        yield from ((match.start(), match.end(), name) for match in shape.finditer(text))
+    small = text.lower()
+    for name, sign, shape in _SHAPES:
+        if sign in small:  # thirty times cheaper than the search, and most text has none
+            yield from ((match.start(), match.end(), name) for match in shape.finditer(text))
+    if "=" not in text:
+        return
     for match in _ASSIGNED.finditer(text):
         group = next(i for i in (2, 3, 4) if match[i] is not None)
         yield match.start(group), match.end(group), match[1]

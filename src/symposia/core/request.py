@@ -63,7 +63,8 @@ class About(Value, frozen=True, kw_only=True):
     """Which generation this is; in no digest. `profile` is the speaker's digest.
 
     `purpose` says what it is for: "turn", "tool" (going on after tool results; `call` counts), "summary", "hook",
-    "sample", or the name of the turn's mark.
+    "sample", or the name of the turn's mark. `streamed` is false where nobody reads the pieces as they come: then a
+    backend may wait for the whole. `traceparent` (W3C Trace Context) is told to a remote endpoint that is relayed to.
     """
 
     run: str = ""
@@ -74,6 +75,8 @@ class About(Value, frozen=True, kw_only=True):
     speaker: str = ""
     profile: str = ""
     purpose: NonEmpty = "turn"
+    streamed: bool = True
+    traceparent: str = ""
 
 
 class Request(Value, frozen=True, kw_only=True, dict=True, gc=True):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .doctor import Report
+from .trace import Trace
 from .transcript import FORMAT, TranscriptFile
 
 
@@ -28,7 +29,11 @@ class StoredFormat(NamedTuple):
 
 def stored_formats() -> tuple[StoredFormat, ...]:
     """What core stores."""
-    return (StoredFormat(FORMAT, 1, TranscriptFile), StoredFormat("symposia.doctor-report", 1, Report))
+    return (
+        StoredFormat(FORMAT, 1, TranscriptFile),
+        StoredFormat("symposia.doctor-report", 1, Report),
+        StoredFormat("symposia.trace", 1, Trace),
+    )
 
 
 def json_schema(form: StoredFormat) -> dict[str, Any]:

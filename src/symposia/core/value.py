@@ -51,7 +51,7 @@ def decode(raw: bytes | str, kind: type[T], what: str = "") -> T:
     form: Any = kind  # type[T] is hashable, which its stub does not say
     try:
         result: T = decoder(form).decode(raw)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError) as error:
         named = what or str(form).rpartition(".")[2].rstrip("'>")
         raise InvalidInput(f"{named}: {error}") from error
     return result
@@ -64,7 +64,12 @@ def checked(value: V) -> V:
 
 def digest(value: Value) -> str:
     """`sha256:` and 64 hex digits naming the value's content and type."""
-    return content_digest(title(type(value)) + settled(value, type(value)))
+    return stored_digest(type(value), settled(value, type(value)))
+
+
+def stored_digest(kind: type[Value], raw: bytes) -> str:
+    """The digest of a value of which the canonical JSON is at hand, as it was written."""
+    return content_digest(title(kind) + raw)
 
 
 def title(kind: type[Value]) -> bytes:

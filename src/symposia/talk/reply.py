@@ -19,7 +19,7 @@ from symposia.core.message import (
     ToolCall,
     ToolResult,
 )
-from symposia.core.parse import parse
+from symposia.core.parse import parts_of
 from symposia.core.receipt import GateReading
 from symposia.core.request import Completion, Request
 from symposia.core.transcript import Transcript
@@ -49,8 +49,7 @@ class Reply:
 
 def parse_reply(completion: Completion, request: Request) -> Reply:
     """Parts of the completion, with the speaker's own label removed."""
-    parts = completion.parts or _parsed(completion, request)
-    return Reply(*_unlabelled(parts, request.speaker))
+    return Reply(*_unlabelled(parts_of(completion, request), request.speaker))
 
 
 def with_reader(reply: Reply, completion: Completion, reader: Reader) -> Reply:
@@ -62,16 +61,6 @@ def with_reader(reply: Reply, completion: Completion, reader: Reader) -> Reply:
     notes = (*reply.notes, "reader") if reading.text != reply.text else reply.notes
     text = (Text(reading.text),) if reading.text else ()
     return Reply((*kept, *text), notes, reading.signals, reading.discard)
-
-
-def _parsed(completion: Completion, request: Request) -> tuple[Part, ...]:
-    return parse(
-        completion.text,
-        completion.syntax,
-        tools=request.told,
-        offered=request.offers_calls,
-        opens_thinking=completion.opens_thinking,
-    )
 
 
 def _unlabelled(parts: tuple[Part, ...], speaker: str) -> tuple[tuple[Part, ...], tuple[str, ...]]:

@@ -7,10 +7,8 @@ the next.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from typing import Literal
 
 from symposia.core.lines import OPENER, Line, LineKind, Segment, markup
@@ -20,8 +18,9 @@ from symposia.core.span import Origin, Phase
 from symposia.core.transcript import Transcript
 from symposia.core.value import Value
 
+from .labels import impostor, labelled
+
 BLANK = "\n\n"
-_BREAKS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
 Ranges = tuple[tuple[int, int], ...]
 Memo = dict[tuple[int | str, ...], tuple[object, tuple[Line, ...]]]
 """Lines already made, by the message's identity, index and kind, or those of the head; with what they were made of.
@@ -233,26 +232,7 @@ class _Eyes:
         )
 
     def label(self, author: str, segments: list[Segment]) -> list[Segment]:
-        """Segments behind `author: `, so that no text line can pass for another speaker's."""
-        if not self.labelled:
-            return segments
-        guarded = [markup(f"{author}: ")]
-        for segment in segments:
-            begins_line = guarded[-1].text.endswith("\n")
-            guarded += [segment] if segment.phase == "markup" else self.guard(segment, begins_line)
-        return guarded
-
-    def guard(self, segment: Segment, begins_line: bool) -> list[Segment]:
-        """The segment with two spaces before every text line that begins with a roster name and a colon."""
-        text = segment.text
-        impostors = _impostor(self.named).finditer(text)
-        cuts = [found.start() for found in impostors if found.start() or begins_line]
-        if not cuts:
-            return [segment]
-        pieces = [_with_text(segment, text[: cuts[0]])] if cuts[0] else []
-        for start, stop in pairwise([*cuts, len(text)]):
-            pieces += [markup("  "), _with_text(segment, text[start:stop])]
-        return pieces
+        return labelled(author, segments, impostor(self.named)) if self.labelled else segments
 
 
 def trail_lines(message: Message, index: int, reader: str, *, current: bool = False) -> Iterator[Line]:
@@ -299,18 +279,5 @@ def _plain(text: str, phase: Phase, author: str, origin: Origin) -> Segment:
     return Segment(text=text, phase=phase, author=author, origin=origin)
 
 
-def _with_text(segment: Segment, text: str) -> Segment:
-    return Segment(
-        text=text, phase=segment.phase, author=segment.author, turn=segment.turn, origin=segment.origin
-    )
-
-
 def _stored_ids(provenance: Provenance | None) -> tuple[int, ...] | None:
     return provenance.token_ids or None if provenance else None
-
-
-@lru_cache(maxsize=256)
-def _impostor(names: Collection[str]) -> re.Pattern[str]:
-    """Where a text line, by any line break there is, begins with one of the names and a colon."""
-    said_by = "|".join(map(re.escape, names))
-    return re.compile(rf"(?<![^{_BREAKS}])[^\S{_BREAKS}]*(?:{said_by})\s*[:：]", re.IGNORECASE)

@@ -5,5 +5,6 @@ from symposia.core.clock import VirtualClock
 
 from .backends import check_backend
 from .protocols import check_protocol
+from .served import served
 
-__all__ = ["Fault", "Scripted", "VirtualClock", "check_backend", "check_protocol"]
+__all__ = ["Fault", "Scripted", "VirtualClock", "check_backend", "check_protocol", "served"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,9 @@ from symposia.backends.openai.reply import ChatReply
 from symposia.backends.openai.wire import ChatWire
 from symposia.core.message import Reasoning, Text, ToolCall
 from symposia.core.request import Completion, Delta
-from tests.backends.asking import LOOSE, asked
+from symposia.testing.faults import Call, Received, Reply, chat
+from symposia.testing.faults.reply import settled
+from tests.backends.asking import ADD, LOOSE, asked
 
 STOP = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
 USAGE = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
@@ -245,3 +248,51 @@ def test_logprobs_are_columns_of_the_provider() -> None:
     cut, _ = fold(scored("one"), scored(" END"), logprobs=2, stop_after=("one",))
     assert cut.logprobs is not None
     assert cut.logprobs.tokens == ("one",)
+
+
+REPLIES = st.builds(
+    Reply,
+    text=st.text(max_size=30),
+    reasoning=st.text(max_size=20),
+    calls=st.lists(
+        st.builds(
+            Call,
+            id=st.sampled_from(["", "a", "b"]),
+            name=st.sampled_from(["files_read", "add"]),
+            arguments=st.one_of(st.dictionaries(st.text(max_size=3), st.integers()), st.just("{broken")),
+        ),
+        max_size=3,
+    ).map(tuple),
+    finish=st.sampled_from([None, "stop", "length", "content_filter", "refusal"]),
+)
+
+
+@given(REPLIES, st.booleans(), st.sampled_from(["reasoning", "reasoning_content"]))
+def test_a_reply_is_the_same_streamed_and_whole(said: Reply, scored: bool, field: str) -> None:
+    """The same completion, and deltas that spell the same by phase."""
+    body = {"messages": [], "logprobs": scored, "stream_options": {"include_usage": True}}
+    received = Received(0, "POST", "/v1/chat/completions", {}, body)
+    asks = {"tools": (LOOSE, ADD), "logprobs": 0 if scored else None}
+    streamed, whole = reply("vllm", **asks), reply("vllm", **asks)
+    settled_reply = settled(said, received)
+    deltas: list[Delta] = []
+    for raw in chat.stream(settled_reply, received, reasoning_field=field):
+        deltas += streamed.feed("", raw.removeprefix(b"data: ").strip())
+    at_once = whole.feed("", json.dumps(chat.whole(settled_reply, received, reasoning_field=field)).encode())
+    assert whole.completion("r") == streamed.completion("r")
+    for phase in ("answer", "reasoning", "tool"):
+        assert spelled(at_once, phase) == spelled(deltas, phase)
+
+
+def spelled(deltas: Sequence[Delta], phase: str) -> str:
+    return "".join(delta.text for delta in deltas if delta.phase == phase)
+
+
+def test_events_of_other_kinds_are_dropped() -> None:
+    """Whatever they hold; an unnamed event must be readable, and a named one that is a chunk is read."""
+    folding = reply()
+    assert list(folding.feed("heartbeat", b"still here")) == []
+    assert list(folding.feed("ping", b"{}")) == []
+    assert list(folding.feed("chunk", json.dumps(said(content="a")).encode())) == [Delta(text="a")]
+    with pytest.raises(AttemptFailed):
+        folding.feed("", b"still here")

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symposia.core.example import example
 from symposia.testing.faults import SENTENCE, Call, FaultyUpstream, Received, Reply, Used
-from symposia.testing.faults.reply import example, pieces, settled
+from symposia.testing.faults.reply import pieces, settled
 from tests.testing.faults.clients import anthropic_client, openai_client
 
 USER = {"role": "user", "content": "hi"}

@@ -50,17 +50,18 @@ def refuse(request: Request, flavour: Flavour, endpoint: str) -> None:
         raise no("thinking_budget", "choose thinking low, medium or high instead, or a local model")
 
 
-def body(request: Request, model: str, flavour: Flavour, rules: LineRules) -> Json:
+def body(request: Request, model: str, flavour: Flavour, rules: LineRules, *, streamed: bool = True) -> Json:
     """What is sent. `model` is the server's own name for it."""
     names = ToolNames.of(request)
     fields: Json = {
         "model": model,
         "messages": messages(conform(request.lines, rules), names),
-        "stream": True,
-        "stream_options": {"include_usage": True},
+        "stream": streamed,
         flavour.limit: request.sampling.max_tokens,
         "seed": request.seed & SEED_BITS,
     }
+    if streamed:
+        fields["stream_options"] = {"include_usage": True}
     fields |= knobs(request.sampling, flavour)
     fields |= _stops(request, flavour)
     fields |= _thinking(request.sampling, flavour)
@@ -93,14 +94,19 @@ def _value(sampling: Sampling, knob: Knob) -> float:
             return sampling.repetition_penalty
 
 
+def sends(sampling: Sampling, flavour: Flavour, knob: Knob) -> bool:
+    """Whether a knob is told to the server: where it can be, and the server would do otherwise."""
+    if knob in _OPTIONAL and knob not in flavour.extra:
+        return False
+    return knob in flavour.neutral or _value(sampling, knob) != _NEUTRAL[knob]
+
+
 def knobs(sampling: Sampling, flavour: Flavour) -> Json:
     """Fields of how tokens are drawn."""
     fields: Json = {}
     for knob in _KNOBS:
-        if knob in _OPTIONAL and knob not in flavour.extra:
-            continue
-        value, neutral = _value(sampling, knob), _NEUTRAL[knob]
-        if value != neutral or knob in flavour.neutral:
+        if sends(sampling, flavour, knob):
+            value, neutral = _value(sampling, knob), _NEUTRAL[knob]
             fields[knob] = _OFF.get(knob, value) if value == neutral else value
     for penalty, size in (
         ("presence_penalty", sampling.presence_penalty),

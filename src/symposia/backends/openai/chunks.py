@@ -1,7 +1,11 @@
-"""One chunk of a chat-completions stream, as far as it is read. Unknown keys are ignored, absent ones are None."""
+"""One chunk of a chat-completions stream, as far as it is read; a whole reply is a chunk whose choice has a `message`.
+
+Unknown keys are ignored, absent ones are None.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -36,7 +40,7 @@ class Said(Piece, frozen=True, gc=False):
     reasoning: str | None = None
     reasoning_content: str | None = None
     reasoning_details: list[dict[str, Any]] | None = None
-    tool_calls: list[CallPiece] | None = None
+    tool_calls: Sequence[CallPiece] | None = None
 
 
 class TopToken(Piece, frozen=True, gc=False):
@@ -51,19 +55,20 @@ class ChosenToken(Piece, frozen=True, gc=False):
 
     token: str
     logprob: float
-    top_logprobs: list[TopToken] | None = None
+    top_logprobs: Sequence[TopToken] | None = None
 
 
 class TokenScores(Piece, frozen=True, gc=False):
     """Log-probabilities of the tokens of this chunk."""
 
-    content: list[ChosenToken] | None = None
+    content: Sequence[ChosenToken] | None = None
 
 
 class Choice(Piece, frozen=True, gc=False):
     """The one answer. `stop_reason` (vLLM) and `matched_stop` (SGLang) name the stop string that was met."""
 
     delta: Said | None = None
+    message: Said | None = None
     finish_reason: str | None = None
     logprobs: TokenScores | None = None
     token_ids: list[int] | None = None
@@ -100,10 +105,13 @@ class Chunk(Piece, frozen=True, gc=False):
 
     id: str | None = None
     model: str | None = None
-    choices: list[Choice] | None = None
+    choices: Sequence[Choice] | None = None
     usage: Used | None = None
     error: ServerError | str | None = None
     prompt_token_ids: list[int] | None = None
 
 
-decode = msgspec.json.Decoder(Chunk).decode
+Read = Callable[[bytes], Chunk]
+"""Makes a chunk of its bytes; raises `msgspec.MsgspecError` or `UnicodeDecodeError` for what is none."""
+
+decode: Read = msgspec.json.Decoder(Chunk).decode

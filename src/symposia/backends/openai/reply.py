@@ -1,11 +1,11 @@
-"""A chat-completions stream, folded into deltas and a completion. A finish is never invented.
+"""A chat-completions reply, streamed or whole, folded into deltas and a completion. A finish is never invented.
 
 Pure but for its own state: bytes of events in, values out; whatever is wrong with them raises, classified.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -21,7 +21,7 @@ from symposia.core.parse import parse
 from symposia.core.request import Completion, Delta, Request, ServedBy
 from symposia.core.usage import Usage
 
-from .chunks import CallPiece, Choice, Chunk, Used, decode
+from .chunks import CallPiece, Choice, Chunk, Read, Said, Used, decode
 from .logprobs import Scored
 from .thoughts import Thoughts
 
@@ -38,8 +38,10 @@ _FINISHES: dict[str, FinishReason] = {
 class ChatReply:
     """One reply being received."""
 
-    def __init__(self, request: Request, served: ServedBy, *, kept_there: bool = False) -> None:
-        self._request, self._served = request, served
+    def __init__(
+        self, request: Request, served: ServedBy, *, kept_there: bool = False, read: Read = decode
+    ) -> None:
+        self._request, self._served, self._read = request, served, read
         self._names = ToolNames.of(request)
         self._cut = Cut(() if kept_there else request.stop_after)
         self._text: list[str] = []
@@ -54,25 +56,24 @@ class ChatReply:
         self.ended = False
         self.error: ServerError | None = None
 
-    def feed(self, name: str, data: bytes) -> Iterator[Delta]:
-        """The deltas of one event."""
-        del name  # the protocol has none
+    def feed(self, name: str, data: bytes) -> Sequence[Delta]:
+        """The deltas of one event, or of a whole reply. The protocol names no events: of others' nothing is made."""
         if data == DONE:
             self.ended = True
-            return
+            return ()
         try:
-            chunk = decode(data)
+            chunk = self._read(data)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            if name:
+                return ()
             raise lost("bad_response").error(f"a chunk that cannot be read ({error})") from None
-        self._see(chunk)
-        for choice in (chunk.choices or ())[:1]:
-            yield from self._choose(choice)
+        choice = chunk.choices[0] if chunk.choices else None
+        self._see(chunk, choice)
+        return () if choice is None else self._choose(choice)
 
-    def _see(self, chunk: Chunk) -> None:
-        said = chunk.error
-        if said is None and chunk.choices and chunk.choices[0].error is not None:
-            said = chunk.choices[0].error
-        if said is not None:
+    def _see(self, chunk: Chunk, choice: Choice | None) -> None:
+        said = chunk.error or (None if choice is None else choice.error)
+        if said:
             self.error = ServerError(message=said) if isinstance(said, str) else said
             self.ended = True
             return
@@ -80,43 +81,59 @@ class ChatReply:
             self._used = chunk.usage
         if chunk.prompt_token_ids:
             self._prompt_ids = chunk.prompt_token_ids
-        if chunk.model and not self._served.model:
+        if not self._served.model and chunk.model:
             self._served = replace(self._served, model=chunk.model)
 
-    def _choose(self, choice: Choice) -> Iterator[Delta]:
+    def _choose(self, choice: Choice) -> list[Delta]:
         if choice.token_ids:
             self._ids += choice.token_ids
         if choice.logprobs is not None and choice.logprobs.content:
             self._scored.feed(choice.logprobs.content)
-        said = choice.delta
-        if said is not None:
-            if said.reasoning or said.reasoning_content or said.reasoning_details:
-                thought = self._thoughts.feed(said.reasoning, said.reasoning_content, said.reasoning_details)
-                if thought:
-                    yield Delta(text=thought, phase="reasoning")
-            for text in (said.content, said.refusal):
-                if text and (kept := self._cut.feed(text)):
-                    self._text.append(kept)
-                    yield Delta(text=kept)
-            self._refused = self._refused or bool(said.refusal)
-            for piece in said.tool_calls or ():
-                yield from self._call(piece)
+        said = choice.message if choice.delta is None else choice.delta
+        deltas = [] if said is None else self._hear(said, whole=choice.delta is None)
         if choice.finish_reason:
             self._finish = choice.finish_reason
             self._stop_string = isinstance(choice.stop_reason or choice.matched_stop, str)
+        return deltas
+
+    def _hear(self, said: Said, *, whole: bool) -> list[Delta]:
+        deltas = []
+        if said.reasoning or said.reasoning_content or said.reasoning_details:
+            thought = self._thoughts.feed(said.reasoning, said.reasoning_content, said.reasoning_details)
+            if thought:
+                deltas.append(Delta(text=thought, phase="reasoning"))
+        if said.content:
+            self._say(said.content, deltas)
+        if said.refusal:
+            self._refused = True
+            self._say(said.refusal, deltas)
+        if said.tool_calls:
+            for place, piece in enumerate(said.tool_calls):
+                text = self._call(piece, place if whole else None)
+                if text:
+                    deltas.append(Delta(text=text, phase="tool"))
+        return deltas
+
+    def _say(self, text: str, deltas: list[Delta]) -> None:
+        """Text of the answer, up to a string that ends it."""
+        kept = self._cut.feed(text)
+        if kept:
+            self._text.append(kept)
+            deltas.append(Delta(text=kept))
         self.ended = self.ended or self._cut.met
 
-    def _call(self, piece: CallPiece) -> Iterator[Delta]:
-        call = self._calls.setdefault(self._index(piece), CallPieces())
+    def _call(self, piece: CallPiece, place: int | None) -> str:
+        """What a piece adds to a call's arguments. `place`: among the calls of a whole message, which numbers none."""
+        call = self._calls.setdefault(self._index(piece) if place is None else place, CallPieces())
         call.id = call.id or piece.id or ""
         if (function := piece.function) is None:
-            return
+            return ""
         call.name = call.name or function.name or ""
         given = function.arguments
         text = given if isinstance(given, str) else msgspec.json.encode(given).decode() if given else ""
         if text:
             call.arguments.append(text)
-            yield Delta(text=text, phase="tool")
+        return text
 
     def _index(self, piece: CallPiece) -> int:
         """Which call a piece is of; servers that number none begin each with an id of its own."""

@@ -7,7 +7,8 @@ from symposia.backends.wire import Json, sendable_name
 from symposia.core.lines import LineRules
 from symposia.core.request import ModelCard, Request, ServedBy
 
-from .body import body, keeps_stop, knobs, refuse
+from .body import body, keeps_stop, refuse, sends
+from .chunks import Read, decode
 from .flavours import FLAVOURS
 from .reply import ChatReply
 
@@ -35,22 +36,22 @@ class ChatWire:
         """Raise `UnsupportedRequest` for what the flavour cannot carry."""
         refuse(request, self._flavour, self.endpoint)
 
-    def body(self, request: Request) -> Json:
-        """What is sent."""
+    def body(self, request: Request, *, streamed: bool = True) -> Json:
+        """What is sent, for a stream of events or for one reply."""
         model = sendable_name(request.model, self.endpoint)
-        return body(request, model, self._flavour, self._rules(request.model))
+        return body(request, model, self._flavour, self._rules(request.model), streamed=streamed)
 
-    def reply(self, request: Request) -> ChatReply:
-        """A fold for the answer."""
-        sent = knobs(request.sampling, self._flavour)
+    def reply(self, request: Request, read: Read = decode) -> ChatReply:
+        """A fold for the answer, streamed or whole; `read` makes chunks of bytes."""
+        sampling, flavour = request.sampling, self._flavour
         served = ServedBy(
             endpoint=self.endpoint,
             model=sendable_name(request.model, self.endpoint),
             date=request.date,
-            seed=self._flavour.seed,
-            uncontrolled=tuple(knob for knob in self._flavour.uncontrolled if knob not in sent),
+            seed=flavour.seed,
+            uncontrolled=tuple(k for k in flavour.uncontrolled if not sends(sampling, flavour, k)),
         )
-        return ChatReply(request, served, kept_there=keeps_stop(request, self._flavour))
+        return ChatReply(request, served, kept_there=keeps_stop(request, flavour), read=read)
 
     def _rules(self, model: str) -> LineRules:
         declared = self._declared

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .jsoncalls import read_call
 from .parser import SUPPORTED, Parser, parse
+from .parts import parts_of
 from .typed import kinds, referred
 
-__all__ = ["SUPPORTED", "Parser", "kinds", "parse", "read_call", "referred"]
+__all__ = ["SUPPORTED", "Parser", "kinds", "parse", "parts_of", "read_call", "referred"]

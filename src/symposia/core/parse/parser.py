@@ -55,6 +55,11 @@ class Parser:
         """Pieces of answer, reasoning or tool text, without the marks around them."""
         return tuple(self._reply.feed(chunk, final=False))
 
+    @property
+    def settled(self) -> bool:
+        """Whether all that may still come is answer, to be shown as it is: there is nothing left to tell apart."""
+        return isinstance(self._reply, Spoken) and self._reply.settled
+
     def close(self) -> tuple[tuple[Delta, ...], tuple[Part, ...]]:
         """The last pieces, and everything as parts: reasoning, text, calls."""
         return tuple(self._reply.feed("", final=True)), self._gathered.parts()

@@ -7,7 +7,7 @@ from typing import Literal
 
 from symposia.core.request import Delta
 
-from .forms import CallForm
+from .forms import CallForm, NoCalls
 from .gathered import Gathered
 
 THINK, END_THINK = "<think>", "</think>"
@@ -23,6 +23,13 @@ class Spoken:
         self.state: State = "thinking" if opens_thinking else "start"
         self._fresh = opens_thinking  # blank lines after reasoning or calls belong to neither
         self._may_be_whole = True  # nothing was answered yet: all of it may still be calls
+
+    @property
+    def settled(self) -> bool:
+        """Whether what follows is answer whatever it is."""
+        return (
+            self.state == "answering" and isinstance(self._form, NoCalls) and not (self._held or self._fresh)
+        )
 
     def feed(self, chunk: str, *, final: bool) -> Iterator[Delta]:
         """What may be shown now that `chunk` came."""

@@ -5,11 +5,15 @@ In a test::
     async with FaultyUpstream("429:retry-after-ms=5,500,200") as server:
         client = AsyncOpenAI(base_url=server.base_url, api_key=PLANTED_KEY)
 
+A model called `fault-NAME` is always answered in that way of `MATRIX`, whatever the plan. As a server of its own:
+`python -m symposia.testing.faults --serve 9101`.
+
 Around a command: `python -m symposia.testing.faults --plan eof -- symposia run FILE`. The command finds the server by
 the variables the official clients read, and ours: `OPENAI_BASE_URL` (ends in /v1), `OPENAI_API_KEY`,
 `ANTHROPIC_BASE_URL` (without /v1), `ANTHROPIC_API_KEY`. Both keys are `PLANTED_KEY`, so that a test can look for it.
 """
 
+from .matrix import MATRIX, UPSTREAM_SECRET, Row
 from .plan import KINDS, Step, parse_plan
 from .reply import SENTENCE, Call, Received, Reply, Script, Used
 from .server import FaultyUpstream
@@ -31,4 +35,7 @@ __all__ = [
     "Script",
     "SENTENCE",
     "PLANTED_KEY",
+    "UPSTREAM_SECRET",
+    "MATRIX",
+    "Row",
 ]

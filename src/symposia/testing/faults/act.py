@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from email.utils import formatdate
 from itertools import pairwise
+from types import ModuleType
 from typing import Any
 
 from symposia.core.clock import Clock
@@ -16,6 +17,7 @@ from .plan import Step
 from .reply import Received, Reply
 from .wire import Connection
 
+CUT_JSON = '{"choices": [{"index"'
 PAGE = "<!doctype html>\n<html><head><title>502 Bad Gateway</title></head><body><h1>Bad gateway</h1></body></html>\n"
 
 
@@ -28,6 +30,12 @@ async def act(
             await to.reply(step.status, error_body(step, asked), error_headers(step, clock))
         case "html":
             await to.reply(step.status, PAGE, error_headers(step, clock))
+        case "silence":
+            await _forever()
+        case "empty":
+            await to.reply(200, "", {"content-type": _media(asked)})
+        case "cut-json":
+            await to.reply(200, CUT_JSON, {"content-type": "application/json"})
         case "eof-before-headers":
             to.close()
         case "reset" if step.after == 0:
@@ -46,8 +54,8 @@ def error_body(step: Step, asked: Received) -> dict[str, Any]:
     if step.kind == "echo-key":
         key = asked.key
         text = f"Incorrect API key provided: {key}. See https://user:{key}@upstream.invalid/keys?key={key}"
-    error = messages.error if asked.dialect == "anthropic" else chat.error
-    return error(step.status, message=text, kind=step.type, code=step.code)
+    error: dict[str, Any] = _dialect(asked).error(step.status, message=text, kind=step.type, code=step.code)
+    return error
 
 
 def error_headers(step: Step, clock: Clock) -> dict[str, str]:
@@ -74,27 +82,44 @@ async def _whole(
     step: Step, asked: Received, reply: Reply, to: Connection, *, clock: Clock, reasoning_field: str
 ) -> None:
     """A reply in one piece: faults inside a stream become a broken body."""
-    anthropic = asked.dialect == "anthropic"
+    dialect = _dialect(asked)
     body = (
         messages.whole(reply, asked)
-        if anthropic
+        if asked.dialect == "anthropic"
         else chat.whole(reply, asked, reasoning_field=reasoning_field)
     )
-    if step.kind in ("answer", "no-usage", "split-utf8", "slow"):
-        await _pause(step.first_ms, clock)
-        if step.kind == "no-usage":
-            del body["usage"]
-        await to.reply(200, body, _named(asked, step))
-    elif step.kind == "garbage":
-        await to.reply(200, '{"choices": [{"index"', {"content-type": "application/json"})
-    else:
-        await to.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{")
-        to.reset() if step.kind == "reset" else to.close()
+    match step.kind:
+        case "garbage":
+            await to.reply(200, CUT_JSON, {"content-type": "application/json"})
+        case "mid-stream-error":
+            await to.reply(200, error_body(step, asked), _named(asked, step))
+        case "stall" | "truncated" | "reset":
+            await to.send(
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{"
+            )
+            if step.kind == "stall":
+                await _forever()
+            to.reset() if step.kind == "reset" else to.close()
+        case _:
+            await _pause(step.first_ms, clock)
+            if step.kind == "no-usage":
+                del body["usage"]
+            if step.kind in ("eof", "no-finish"):
+                body = dialect.unfinished(body)
+            await to.reply(200, body, _named(asked, step), bytewise=step.kind == "bytewise")
+
+
+def _media(asked: Received) -> str:
+    return "text/event-stream" if asked.body.get("stream") else "application/json"
+
+
+async def _forever() -> None:
+    await asyncio.get_running_loop().create_future()
 
 
 async def _pause(ms: float, clock: Clock) -> None:
     if ms == math.inf:
-        await asyncio.get_running_loop().create_future()
+        await _forever()
     await clock.sleep(ms / 1000.0)
 
 
@@ -103,23 +128,22 @@ class _Stream:
 
     def __init__(self, step: Step, asked: Received, to: Connection, clock: Clock) -> None:
         self._step, self._asked, self._to, self._clock = step, asked, to, clock
-        self._dialect = messages if asked.dialect == "anthropic" else chat
+        self._dialect = _dialect(asked)
+        self._spoilt = False
 
     async def send(self, events: Iterator[bytes]) -> None:
         """Send the events up to the fault, then the fault."""
         step, to, said = self._step, self._to, 0
         await _pause(step.first_ms if step.kind == "slow" else 0.0, self._clock)
-        for number, raw in enumerate(events):
+        for raw in events:
             delta = self._dialect.is_delta(raw)
             if delta and said and step.kind == "slow":
                 await _pause(step.between_ms, self._clock)
-            if number == 1 and step.kind == "garbage":
-                await to.chunk(b'data: {"choices": [{"index": 0, "delta": {"con\n\n')
             due = (delta and said == step.after) or self._finishes(raw)
             if due and await self._broken(raw):
                 return
             said += delta
-            if not (step.kind == "no-finish" and self._finishes(raw)):
+            if not self._left_out(raw):
                 await self._pass_on(raw)
         await to.end_stream()
 
@@ -134,12 +158,26 @@ class _Stream:
                 to.close()
             case "reset":
                 to.reset()
+            case "stall":
+                await _forever()
             case "mid-stream-error":
-                await to.chunk(self._error())
+                await to.chunk(self._error() + (self._dialect.DONE if step.done else b""))
                 await to.end_stream()
+            case "garbage" if not self._spoilt:
+                self._spoilt = True
+                await to.chunk(b'data: {"choices": [{"index": 0, "delta": {"con\n\n')
+                return False
             case _:
                 return False
         return True
+
+    def _left_out(self, raw: bytes) -> bool:
+        match self._step.kind:
+            case "no-finish":
+                return self._finishes(raw)
+            case "no-done":
+                return bool(raw == self._dialect.DONE)
+        return False
 
     def _error(self) -> bytes:
         body = error_body(self._step, self._asked)
@@ -151,10 +189,22 @@ class _Stream:
         return b'"choices": [{' in raw and b'"finish_reason": null' not in raw
 
     async def _pass_on(self, raw: bytes) -> None:
-        if self._step.kind != "split-utf8":
-            await self._to.chunk(raw)
-            return
-        inside = [at for at, byte in enumerate(raw) if byte & 0xC0 == 0x80]
-        for start, stop in pairwise([0, *inside, len(raw)]):
-            await self._to.chunk(raw[start:stop])
-            await asyncio.sleep(0.001)  # a segment of its own, else the system may join what it cuts
+        match self._step.kind:
+            case "chatter":
+                await self._to.chunk(self._dialect.CHATTER)
+                await self._to.chunk(raw)
+            case "bytewise":
+                for byte in raw:
+                    await self._to.chunk(bytes((byte,)))
+                    await asyncio.sleep(0)
+            case "split-utf8":
+                inside = [at for at, byte in enumerate(raw) if byte & 0xC0 == 0x80]
+                for start, stop in pairwise([0, *inside, len(raw)]):
+                    await self._to.chunk(raw[start:stop])
+                    await asyncio.sleep(0.001)  # a segment of its own, else the system may join what it cuts
+            case _:
+                await self._to.chunk(raw)
+
+
+def _dialect(asked: Received) -> ModuleType:
+    return messages if asked.dialect == "anthropic" else chat

@@ -10,6 +10,13 @@ from typing import Any
 from .reply import Call, Received, Reply, pieces
 
 DONE = b"data: [DONE]\n\n"
+CHATTER = (
+    b": keep-alive\n\n"
+    b"event: heartbeat\ndata: still here\n\n"
+    b'data: {"id": "chatcmpl-0", "object": "chat.completion.chunk", "choices": []}\n\n'
+)
+"""What belongs to no answer: a comment, an event of another kind, a chunk without choices."""
+
 _SAID = re.compile(rb'"(?:content|refusal|reasoning|reasoning_content|arguments)": "[^"]')
 LOGPROB = -0.125
 """What every token of the fake is worth, in nats; exact in binary."""
@@ -24,6 +31,11 @@ def error(status: int | None, *, message: str, kind: str, code: str) -> dict[str
     """The error object."""
     del status
     return {"error": {"message": message, "type": kind or "error", "param": None, "code": code or None}}
+
+
+def unfinished(body: dict[str, Any]) -> dict[str, Any]:
+    """A whole body without its reason to finish."""
+    return body | {"choices": [choice | {"finish_reason": None} for choice in body["choices"]]}
 
 
 def whole(reply: Reply, asked: Received, *, reasoning_field: str) -> dict[str, Any]:

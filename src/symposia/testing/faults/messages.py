@@ -27,15 +27,27 @@ SIGNATURE = "c2lnbmVkIGJ5IHRoZSBmYWtl"
 """The signature every thinking block of the fake ends with."""
 
 
+CHATTER = b': keep-alive\n\nevent: ping\ndata: {"type": "ping"}\n\n'
+"""What belongs to no answer: a comment and a ping."""
+
+
 def event(data: dict[str, Any]) -> bytes:
     """One server-sent event, named by its type."""
     return f"event: {data['type']}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+DONE = event({"type": "message_stop"})
 
 
 def error(status: int | None, *, message: str, kind: str, code: str) -> dict[str, Any]:
     """The error object: this protocol has types and no codes."""
     named = kind or code or _TYPES.get(status or 500, "api_error")
     return {"type": "error", "error": {"type": named, "message": message}}
+
+
+def unfinished(body: dict[str, Any]) -> dict[str, Any]:
+    """A whole body without its reason to finish."""
+    return body | {"stop_reason": None}
 
 
 def whole(reply: Reply, asked: Received) -> dict[str, Any]:
@@ -56,7 +68,7 @@ def stream(reply: Reply, asked: Received, *, usage: bool = True) -> Iterator[byt
             yield event({"type": "content_block_delta", "index": index, "delta": delta})
         yield event({"type": "content_block_stop", "index": index})
     yield event({"type": "message_delta", "delta": _stop(reply), "usage": _output(reply) if usage else {}})
-    yield event({"type": "message_stop"})
+    yield DONE
 
 
 def is_delta(raw: bytes) -> bool:

@@ -21,16 +21,23 @@ Kind = Literal[
     "status",
     "echo-key",
     "html",
+    "silence",
+    "empty",
+    "cut-json",
     "garbage",
     "slow",
+    "stall",
     "eof",
     "eof-before-headers",
     "truncated",
     "reset",
     "no-finish",
+    "no-done",
     "no-usage",
     "mid-stream-error",
+    "chatter",
     "split-utf8",
+    "bytewise",
     "connect-refused",
 ]
 KINDS: dict[str, str] = {
@@ -40,16 +47,23 @@ KINDS: dict[str, str] = {
     "401-echo-key": "401 whose message repeats the caller's key, bare and in a URL (any status: NNN-echo-key)",
     "NNN-html": "that status with a page of HTML, as a proxy would",
     "html": "200 with a page of HTML",
-    "garbage": "a stream whose second event is no JSON",
+    "silence": "nothing, not even headers",
+    "empty": "200 and no byte of a body",
+    "cut-json": "200 with JSON that is cut short, streamed or not",
+    "garbage": "an event that is no JSON after=N deltas (default 0), then the rest",
     "slow": "first-ms= before the first delta, between-ms= between two (default: nothing ever comes)",
+    "stall": "after=N deltas (default 2), then nothing",
     "eof": "a stream that ends after=N deltas (default 2), properly closed, without a finish",
     "eof-before-headers": "the connection is closed instead of a reply",
     "truncated": "the connection is closed in the middle of an event, after=N deltas (default 2)",
     "reset": "a reset instead of a reply; with after=N, after N deltas",
     "no-finish": "the whole text and [DONE], without a finish reason",
+    "no-done": "the scripted answer with its finish, without [DONE]",
     "no-usage": "the scripted answer without usage",
-    "mid-stream-error": "an error object after=N deltas (default 2): code=, type=, message=",
+    "mid-stream-error": "an error object after=N deltas (default 2): code=, type=, message=; done=1: then [DONE]",
+    "chatter": "the scripted answer among comments, events of other kinds and chunks without choices",
     "split-utf8": "the scripted answer, cut inside every character of more than one byte",
+    "bytewise": "the scripted answer, a byte at a time",
     "connect-refused": "nobody listens; must be the only step",
 }
 """Every step, for people."""
@@ -60,13 +74,17 @@ NEVER_MS = math.inf
 
 
 class Step(Value, frozen=True, kw_only=True):
-    """What one request gets. `after`: deltas before the fault; times in milliseconds, infinite: never."""
+    """What one request gets. `after`: deltas before the fault; times in milliseconds, infinite: never.
+
+    `done`: the stream's proper end follows an error in it all the same.
+    """
 
     kind: Kind
     status: int = 200
     after: int = 2
     first_ms: float = 0.0
     between_ms: float = 0.0
+    done: int = 0
     retry_after_date_s: float | None = None
     headers: tuple[tuple[str, str], ...] = ()
     code: str = ""
@@ -107,7 +125,7 @@ def _named(name: str) -> Step:
     match kind:
         case "slow":
             return Step(kind=kind, first_ms=NEVER_MS)
-        case "reset":
+        case "reset" | "garbage":
             return Step(kind=kind, after=0)
         case "mid-stream-error":
             return Step(kind=kind, code="server_error", type="server_error", message="the model went away")
@@ -135,6 +153,7 @@ def _with(step: Step, option: str, word: str) -> Step:
 _WORDS = ("code", "type", "message")
 _NUMBERS: dict[str, tuple[str, Callable[[str], float]]] = {
     "after": ("after", int),
+    "done": ("done", int),
     "first-ms": ("first_ms", float),
     "between-ms": ("between_ms", float),
     "retry-after-date": ("retry_after_date_s", float),

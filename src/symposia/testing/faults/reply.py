@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from symposia.core.example import example
 from symposia.core.value import Value
 
 Dialect = Literal["openai", "anthropic"]
@@ -81,6 +82,11 @@ class Received:
         return self.headers.get("x-api-key") or self.headers.get("authorization", "").removeprefix("Bearer ")
 
     @property
+    def model(self) -> str:
+        """The model it asks for."""
+        return str(self.body.get("model", ""))
+
+    @property
     def prompt_tokens(self) -> int:
         """Words of what was asked: the fake's tokens."""
         asked = [self.body.get("messages", ()), self.body.get("system", ""), self.body.get("tools", ())]
@@ -125,27 +131,6 @@ def _forced(body: Mapping[str, Any]) -> str | None:
         return None
     name: str | None = choice.get("name") or choice.get("function", {}).get("name")
     return name
-
-
-def example(schema: Mapping[str, Any]) -> Any:
-    """The plainest value a JSON schema allows: first of an enum, every property, empty text."""
-    if "enum" in schema or "const" in schema:
-        return schema.get("const", (schema.get("enum") or [None])[0])
-    if choices := schema.get("anyOf") or schema.get("oneOf"):
-        return example(choices[0])
-    kind = schema.get("type", "object")
-    match kind[0] if isinstance(kind, list) else kind:
-        case "object":
-            return {name: example(form) for name, form in schema.get("properties", {}).items()}
-        case "array":
-            return [example(schema.get("items", {})) for _ in range(schema.get("minItems", 1))]
-        case "string":
-            return "text".ljust(schema.get("minLength", 0), "t")
-        case "integer" | "number":
-            return schema.get("minimum", 1)
-        case "boolean":
-            return True
-    return None
 
 
 def settled(reply: Reply, asked: Received) -> Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections import Counter
 from collections.abc import Sequence
 from typing import Self
 
@@ -13,13 +14,20 @@ from symposia.core.errors import InvalidInput
 
 from . import chat, messages
 from .act import act
+from .matrix import steps_of
 from .plan import Step, parse_plan
 from .reply import Received, Reply, Script, settled, unscripted
 from .storm import Storm
 from .strict import complaint
-from .wire import Connection, read_request
+from .wire import Connection, Ears, read_request
 
 ASKED_AT = ("/chat/completions", "/messages")
+TOLD_AT = "/faults"
+"""Where a standing server says what it was asked (GET), and forgets it (DELETE)."""
+MOST_TOLD = 100
+
+
+_SPEECHLESS = ("status", "echo-key", "html", "silence", "empty", "cut-json", "eof-before-headers")
 
 
 class FaultyUpstream:
@@ -28,7 +36,9 @@ class FaultyUpstream:
     `plan` says what each request for a reply gets, in the order they come (see `parse_plan`); `replies` what is said:
     values in order, or a function of the request; nothing: what the form of the request asks for. `strict` answers 400
     to tool calls without results. `storm` enforces real limits before the plan is consulted. `models` are listed by
-    `/v1/models`. `received` records every request, its key too.
+    `/v1/models`. A model called `fault-NAME` is always answered in that way of `MATRIX`, and takes no step of the plan.
+    `received` records every request, its key too (the last `keeps`, if set); `attempts` counts those for a reply by
+    model, `left` those whose client hung up before the end.
     """
 
     def __init__(
@@ -50,6 +60,9 @@ class FaultyUpstream:
         self._reasoning_field = reasoning_field
         self._clock = clock or SystemClock()
         self._steps = self._answers = 0
+        self.attempts: Counter[str] = Counter()
+        self.left = self.open = self._came = 0
+        self.keeps: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self._socket: socket.socket | None = None
@@ -80,17 +93,36 @@ class FaultyUpstream:
     async def arrived(self, n: int = 1) -> None:
         """Wait until `n` requests have come."""
         while len(self.received) < n:
-            self._news.clear()
-            await self._news.wait()
+            await self._told()
+
+    async def abandoned(self, n: int = 1) -> None:
+        """Wait until the clients of `n` requests have hung up before the end."""
+        while self.left < n:
+            await self._told()
+
+    async def _told(self) -> None:
+        self._news.clear()
+        await self._news.wait()
 
     async def __aenter__(self) -> Self:
-        self._socket = socket.socket(proto=socket.IPPROTO_TCP)  # so named, asyncio sends small writes at once
-        self._socket.bind(("127.0.0.1", 0))
-        if self._plan[0].kind != "connect-refused":
-            self._server = await asyncio.start_server(self._connected, sock=self._socket)
+        await self.listen()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    async def listen(self, port: int = 0) -> None:
+        """Begin, at a port of this machine; 0: a free one. Raises `OSError` where it is taken."""
+        self._socket = socket.socket(proto=socket.IPPROTO_TCP)  # so named, asyncio sends small writes at once
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", port))
+        if self._plan[0].kind != "connect-refused":
+            self._server = await asyncio.get_running_loop().create_server(
+                lambda: asyncio.StreamReaderProtocol(Ears(), self._connected), sock=self._socket
+            )
+
+    async def aclose(self) -> None:
+        """End, in the middle of whatever is being answered."""
         if self._server is not None:
             self._server.close()
         for task in self._tasks:
@@ -102,19 +134,50 @@ class FaultyUpstream:
         self._socket.close()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert isinstance(reader, Ears)
         task = asyncio.ensure_future(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: Ears, writer: asyncio.StreamWriter) -> None:
         connection = Connection(writer)
         try:
             while not connection.closed and (came := await read_request(reader)) is not None:
-                await self._answer(self._record(*came), connection)
+                await self._attend(self._record(*came), connection, reader)
         except ConnectionError:
             pass  # the client left: it may
         finally:
             writer.close()
+
+    async def _attend(self, asked: Received, to: Connection, reader: Ears) -> None:
+        """Answer for as long as the client is there."""
+        task = asyncio.current_task()
+        assert task is not None
+        gone = False
+
+        def hung_up() -> None:
+            nonlocal gone
+            gone = gone or task.cancel()
+
+        reader.hung_up = hung_up
+        self.open += 1
+        try:
+            await self._answer(asked, to)
+        except ConnectionError:
+            self._gone()
+            raise
+        except asyncio.CancelledError:
+            if not gone:
+                raise
+            task.uncancel()
+            self._gone()
+        finally:
+            reader.hung_up = None
+            self.open -= 1
+
+    def _gone(self) -> None:
+        self.left += 1
+        self._news.set()
 
     def _record(self, method: str, path: str, headers: dict[str, str], raw: bytes) -> Received:
         try:
@@ -122,9 +185,14 @@ class FaultyUpstream:
         except ValueError:
             body = {}  # answered as a request that asks for nothing
         received = Received(
-            len(self.received), method, path.partition("?")[0], headers, body, self._clock.monotonic()
+            self._came, method, path.partition("?")[0], headers, body, self._clock.monotonic()
         )
+        self._came += 1
         self.received.append(received)
+        if self.keeps is not None:
+            del self.received[: -self.keeps]
+        if received.path.endswith(ASKED_AT):
+            self.attempts[received.model] += 1
         self._news.set()
         return received
 
@@ -133,6 +201,11 @@ class FaultyUpstream:
         if not asked.path.endswith(ASKED_AT):
             status, body = self._elsewhere(asked)
             return await to.reply(status, body)
+        try:
+            steps = steps_of(asked.model)
+        except InvalidInput as error:
+            said = dialect.error(404, message=str(error), kind="not_found_error", code="model_not_found")
+            return await to.reply(404, said)
         if self._storm is not None:
             wait_s = self._storm.retry_after_s(asked, self._clock.monotonic())
             if wait_s is not None:
@@ -143,13 +216,19 @@ class FaultyUpstream:
         if self._strict and (why := complaint(asked)):
             kind = "invalid_request_error"
             return await to.reply(400, dialect.error(400, message=why, kind=kind, code=""))
-        step = self._plan[min(self._steps, len(self._plan) - 1)]
-        self._steps += 1
+        step = self._next() if steps is None else steps[min(self.attempts[asked.model], len(steps)) - 1]
         reply = settled(self._reply(asked, step), asked)
         await act(step, asked, reply, to, clock=self._clock, reasoning_field=self._reasoning_field)
         return None
 
+    def _next(self) -> Step:
+        step = self._plan[min(self._steps, len(self._plan) - 1)]
+        self._steps += 1
+        return step
+
     def _elsewhere(self, asked: Received) -> tuple[int, object]:
+        if asked.path == TOLD_AT:
+            return 200, self._tell(forget=asked.method == "DELETE")
         if asked.path.endswith("/models"):
             return 200, {"object": "list", "data": [_card(name) for name in self._models], "has_more": False}
         name = asked.path.rpartition("/models/")[2]
@@ -159,6 +238,19 @@ class FaultyUpstream:
             404, message=f"nothing at {asked.path}", kind="not_found_error", code="not_found"
         )
 
+    def _tell(self, *, forget: bool) -> dict[str, object]:
+        """What was asked so far: attempts by model, requests under way and left, the last of them in full."""
+        last = [
+            {"path": one.path, "headers": dict(one.headers), "body": one.body}
+            for one in self.asked[-MOST_TOLD:]
+        ]
+        told = {"attempts": dict(self.attempts), "open": self.open - 1, "left": self.left, "received": last}
+        if forget:
+            self.received.clear()
+            self.attempts.clear()
+            self.left = self._steps = self._answers = 0
+        return told
+
     def _reply(self, asked: Received, step: Step) -> Reply:
         """What is said. A step that says nothing uses up no reply."""
         if self._replies is None:
@@ -167,7 +259,7 @@ class FaultyUpstream:
             reply = self._replies(asked)
         else:
             reply = self._replies[self._answers % len(self._replies)]
-            self._answers += step.kind not in ("status", "echo-key", "html", "eof-before-headers")
+            self._answers += step.kind not in _SPEECHLESS
         return Reply(text=reply) if isinstance(reply, str) else reply
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
@@ -36,6 +36,28 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
     return body
 
 
+class Ears(asyncio.StreamReader):
+    """A reader that tells at once when the client hangs up, whether anybody reads or not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hung_up: Callable[[], object] | None = None
+
+    def feed_eof(self) -> None:
+        """The client sends no more."""
+        super().feed_eof()
+        self._tell()
+
+    def set_exception(self, exc: Exception) -> None:
+        """The connection broke."""
+        super().set_exception(exc)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.hung_up is not None:
+            self.hung_up()
+
+
 class Connection:
     """One client's connection, for writing replies and for breaking them."""
 
@@ -48,13 +70,18 @@ class Connection:
         self._writer.write(raw)
         await self._writer.drain()
 
-    async def reply(self, status: int, body: object, headers: Mapping[str, str] = {}) -> None:
-        """A whole reply: JSON, or a page of HTML if `body` is text."""
+    async def reply(
+        self, status: int, body: object, headers: Mapping[str, str] = {}, *, bytewise: bool = False
+    ) -> None:
+        """A whole reply: JSON, or a page of HTML if `body` is text. `bytewise`: its body a byte at a time."""
         page = isinstance(body, str)
         raw = body.encode() if isinstance(body, str) else json.dumps(body, ensure_ascii=False).encode()
         kind = "text/html; charset=utf-8" if page else "application/json"
         fields = {"content-type": kind, "content-length": str(len(raw)), **headers}
-        await self.send(_head(status, fields) + raw)
+        await self.send(_head(status, fields) + (b"" if bytewise else raw))
+        for byte in raw if bytewise else b"":
+            await self.send(bytes((byte,)))
+            await asyncio.sleep(0)
 
     async def begin_stream(self, headers: Mapping[str, str] = {}) -> None:
         """The head of a stream of events."""

@@ -1,0 +1,1 @@
+"""`symposia serve`: models, profiles and budgets behind an OpenAI-compatible door."""

@@ -1,0 +1,1 @@
+"""The steering inference server: a served request is a turn whose transcript came over HTTP."""

@@ -1,0 +1,77 @@
+"""Profiles: put once and never changed; archived when nothing points at them."""
+
+from __future__ import annotations
+
+from asyncio import to_thread
+from typing import TYPE_CHECKING
+
+from symposia.core.profile import Profile
+from symposia.serve.faults import Fault
+from symposia.serve.models import ServedModel
+from symposia.store.profiles import Stored
+
+from .forms import Note, ReasonForm
+from .operation import Ask, Reply
+from .shown import Created, ProfileList, ProfileShown, profile_shown
+from .trial import tried
+
+if TYPE_CHECKING:
+    from symposia.serve.server import Server
+
+
+async def listed(server: Server, ask: Ask[None, None]) -> Reply:
+    """Every profile, archived ones too."""
+    del ask
+    stored, aliases = await to_thread(
+        lambda: (server.storage.profiles.all(), server.storage.profiles.aliases())
+    )
+    return Reply(ProfileList(profiles=tuple(profile_shown(one, aliases) for one in stored)))
+
+
+async def shown(server: Server, ask: Ask[None, None]) -> Reply:
+    """One, with all that it holds."""
+    return Reply(await to_thread(lambda: _shown(server, ask.path["digest"])))
+
+
+async def put(server: Server, ask: Ask[Profile, Note]) -> Reply:
+    """Keep a profile: 201, or 200 if it was there. One with interventions is tried on its model first."""
+    profile, profiles = ask.body, server.storage.profiles
+    model = served(server, profile)
+    if profile.interventions:
+        if model is None:
+            known = ", ".join(sorted(each.address for each in server.models.values()))
+            raise Fault(
+                "model_not_found",
+                f"model: no model here is {profile.model!r}, so its interventions cannot be tried; served are {known}",
+                param="model",
+            )
+        await tried(server, model, profile)
+
+    def kept() -> Reply:
+        known = any(one.digest == profile.digest and one.archived is None for one in profiles.all())
+        digest = profiles.put(profile, actor=ask.actor, note=ask.query.reason)
+        return Reply(Created(digest=digest), 200 if known else 201)
+
+    return await to_thread(kept)
+
+
+async def archive(server: Server, ask: Ask[ReasonForm, None]) -> Reply:
+    """Let a profile answer no more."""
+    profiles = server.storage.profiles
+
+    def archived() -> Stored:
+        digest = profiles.find(ask.path["digest"], archived=True)
+        profiles.archive(digest, actor=ask.actor, reason=ask.body.reason)
+        return profiles.stored(digest)
+
+    return Reply(profile_shown(await to_thread(archived), ()))
+
+
+def served(server: Server, profile: Profile) -> ServedModel | None:
+    """The model here that a profile is made for."""
+    return next((model for model in server.models.values() if model.takes(profile)), None)
+
+
+def _shown(server: Server, selector: str) -> ProfileShown:
+    profiles = server.storage.profiles
+    return profile_shown(profiles.stored(profiles.find(selector, archived=True)), profiles.aliases())

@@ -1,0 +1,71 @@
+"""Which pools a request draws on, and how much of each. Pure; the order of rules in a file never matters."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from symposia.core.served import Field
+from symposia.serve.ledger import Charge
+
+from .policy import CostPolicy, Route, Rule
+
+
+def charges(policy: CostPolicy, route: Route, tokens: int) -> tuple[Charge, ...]:
+    """What a request of `tokens` (prompt and the most it may produce) would be charged, sorted by pool and field."""
+    return tuple(
+        Charge(
+            pool=each.pool,
+            field=each.field,
+            amount=tokens if each.field == "tokens" else 1,
+            limit=each.limit,
+            soft=each.soft,
+            window_s=each.window_s,
+            buckets=each.buckets,
+            kind=each.kind,
+        )
+        for each in _pools(policy, route)
+    )
+
+
+def horizon_s(policy: CostPolicy) -> float:
+    """How far back a charge can still count: the longest window and a bucket of it."""
+    longest = max(rule.limits.window_s for _, rule in policy.rules)
+    return longest * (policy.buckets + 1) / policy.buckets
+
+
+@lru_cache(maxsize=4096)  # a pure function of two frozen values, asked for on every request
+def _pools(policy: CostPolicy, route: Route) -> tuple[Charge, ...]:
+    fields: tuple[Field, ...] = ("tokens", "requests")
+    found = [
+        _charge(policy, route, rule, kind, field)
+        for field in fields
+        for kind, rule in _one(policy, route, field)
+    ]
+    found += [
+        _charge(policy, route, rule, "ceiling", field)
+        for rule in policy.ceilings
+        if rule.match.matches(route)
+        for field in rule.limits.by_field
+    ]
+    return tuple(sorted(found, key=lambda charge: (charge.pool, charge.field)))
+
+
+def _one(policy: CostPolicy, route: Route, field: Field) -> list[tuple[str, Rule]]:
+    """The rule that sets a field: the most specific override, else the default, if any does."""
+    matching = [r for r in policy.overrides if field in r.limits.by_field and r.match.matches(route)]
+    if matching:
+        return [("override", max(matching, key=lambda rule: len(rule.match.named)))]
+    return [("default", policy.default)] if field in policy.default.limits.by_field else []
+
+
+def _charge(policy: CostPolicy, route: Route, rule: Rule, kind: str, field: Field) -> Charge:
+    return Charge(
+        pool=rule.pool(route, kind),
+        field=field,
+        amount=0,
+        limit=rule.limits.by_field[field],
+        soft=rule.limits.soft_fraction,
+        window_s=rule.limits.window_s,
+        buckets=policy.buckets,
+        kind=rule.kind,
+    )

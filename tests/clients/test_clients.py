@@ -1,0 +1,126 @@
+"""The plain openai client, of either generation, against `symposia serve` as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+SUITE = Path(__file__).with_name("suite.py")
+OLDER = Path(sys.prefix) / "openai2" / "bin" / "python"
+POLICY = """
+overrides = [{{match = {{key = "{spent}"}}, max_tokens = 10}}]
+[[ceilings]]
+name = "short"
+kind = "rate"
+match = {{key = "{limited}"}}
+per = ["key"]
+max_requests = 2
+window_s = 2
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
+
+
+@contextmanager
+def running(*command: str, ready: str, folder: Path) -> Iterator[None]:
+    """A process of ours until it answers at `ready`; ended and waited for afterwards."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI", "INFERENCE"))}
+    with (folder / f"{abs(hash(ready))}.log").open("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            await_answer(process, ready, log.name)
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def await_answer(process: subprocess.Popen[bytes], url: str, log: str) -> None:
+    until = time.monotonic() + 90
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            assert process.poll() is None, Path(log).read_text()
+            time.sleep(0.1)  # between two looks at a server that is starting
+    raise AssertionError(f"{url} did not answer: {Path(log).read_text()}")
+
+
+def new_key(folder: Path, name: str) -> tuple[str, str]:
+    """A key's id and its secret."""
+    command = [sys.executable, "-m", "symposia.cli", "keys", "create", "--name", name, "--scope", "inference"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    secret = done.stdout.strip()
+    found = re.fullmatch(r"sk-sym-([a-z2-7]{12})-[\w-]{43}", secret)
+    assert found, done
+    return found[1], secret
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Two servers: the bundled model behind keys and budgets; and a relay to an upstream that fails as told."""
+    folder = tmp_path_factory.mktemp("clients")
+    keys = {name: new_key(folder, name) for name in ("key", "limited", "spent")}
+    policy = folder / "budget.toml"
+    policy.write_text(POLICY.format(spent=keys["spent"][0], limited=keys["limited"][0]))
+    own, relayed, upstream = (free_port() for _ in range(3))
+    with ExitStack() as stack:
+        for command, ready in (
+            (["symposia.testing.faults", "--serve", str(upstream)], f"http://127.0.0.1:{upstream}/v1/models"),
+            (
+                ["symposia.cli", "serve", "--port", str(own), "--budget", str(policy)],
+                f"http://127.0.0.1:{own}/readyz",
+            ),
+            (
+                [
+                    *["symposia.cli", "serve", "--port", str(relayed), "--insecure-dev", "--store", "memory"],
+                    *["--upstream", f"http://127.0.0.1:{upstream}"],
+                ],
+                f"http://127.0.0.1:{relayed}/readyz",
+            ),
+        ):
+            stack.enter_context(running(*command, ready=ready, folder=folder))
+        yield json.dumps(
+            {
+                "url": f"http://127.0.0.1:{own}/v1",
+                "cutting": f"http://127.0.0.1:{relayed}/v1",
+                "model": "tiny",
+                **{name: secret for name, (_, secret) in keys.items()},
+            }
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("python", [Path(sys.executable), OLDER], ids=["openai-3", "openai-2"])
+def test_every_case_holds_with_either_generation_of_the_client(place: str, python: Path) -> None:
+    """Chat, stream, its helper, n, logprobs, tools, json_schema, models, errors, retries, cuts, asynchronous too."""
+    if not python.exists():
+        pytest.skip("openai 2 has an environment of its own: `make .venv/.stamps/openai2`")
+    done = subprocess.run(
+        [str(python), str(SUITE), place], check=False, capture_output=True, text=True, timeout=280
+    )
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert rows, done.stderr
+    assert not [row for row in rows if not row["ok"]], "\n\n".join(
+        f"{row['case']} ({row['openai']}): {row['why']}" for row in rows if not row["ok"]
+    )
+    assert len(rows) == 13
