@@ -10,6 +10,7 @@ import uvicorn
 from symposia.cli.world import World
 from symposia.serve.app import App
 from symposia.serve.heard import heard
+from symposia.serve.http11 import Http11
 from symposia.serve.settings import Settings
 
 from .assembled import Assembled
@@ -66,7 +67,7 @@ def _run_uvicorn(ready: Assembled, settings: Settings) -> int:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=Http11,
         ws="none",
         lifespan="on",
         access_log=False,
