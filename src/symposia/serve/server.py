@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,9 @@ _EXPIRE_S = 1.0
 _STOP_S = 5.0
 _DRAWN = 4096
 
+Closer = Callable[[], Awaitable[None]]
+"""Lets go of what a backend holds open, in the loop that served."""
+
 Reporter = Callable[[str, BaseException], None]
 """Is told of what nobody foresaw: the request's id, and what was raised."""
 Arrival = Callable[[Call], None]
@@ -80,6 +83,7 @@ class Kit:
         reporters: tuple[Reporter, ...] = (),
         arrivals: tuple[Arrival, ...] = (),
         telemetry: Telemetry | None = None,
+        closers: tuple[Closer, ...] = (),
     ) -> None:
         self.backends, self.storage, self.ledger, self.clock = backends, storage, ledger, clock
         self.random, self.redactor = random, redactor or Redactor({})
@@ -88,7 +92,7 @@ class Kit:
         if telemetry is not None:
             self.listeners = (*self.listeners, telemetry)
         self.reporters, self.arrivals = reporters, arrivals
-        self.telemetry = telemetry
+        self.telemetry, self.closers = telemetry, closers
 
 
 class Server:
@@ -98,7 +102,7 @@ class Server:
         self.settings, self.clock, self.redactor = settings, kit.clock, kit.redactor
         self.storage, self.ledger = kit.storage, kit.ledger
         self.random, self._reporters, self._arrivals = Pool(kit.random), kit.reporters, kit.arrivals
-        self.telemetry = kit.telemetry
+        self.telemetry, self._closers = kit.telemetry, kit.closers
         self.traces: Traces | None = None
         self.models: dict[str, ServedModel] = served_models(settings, kit.backends)
         self.metrics = kit.metrics
@@ -156,6 +160,8 @@ class Server:
             await asyncio.to_thread(self.telemetry.close)
         await asyncio.to_thread(self.journal.close)
         await self.ledger.aclose()
+        for close in self._closers:
+            await close()
 
     def see(self, view: Snapshot) -> None:
         """From the next request on, this is how things stand."""
