@@ -41,8 +41,8 @@ def to_requests(
     """One request for each choice; they differ in their seeds only.
 
     The caller's word goes before the profile's, the profile's before the default. `seed` is used where neither has
-    one; choice 0's request has the seed that was used. `date` is for templates that name it. Raises `Fault` 400 naming
-    the field the model cannot honour.
+    one; choice 0's request has the seed that was used. `date` is for templates that name it. Raises `Fault` 400
+    naming the field the model cannot honour.
     """
     profile, steering = aim.profile, ask.steering
     given = ask.seed if ask.seed is not None or profile is None else profile.sampling.seed
