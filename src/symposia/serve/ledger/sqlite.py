@@ -16,6 +16,7 @@ from symposia.core.clock import Clock
 
 from . import Charge, Held, Lease, LedgerUnreachable, Refusal, Settlement, Standing
 from .pools import (
+    Pool,
     again,
     alive,
     distinct,
@@ -52,6 +53,14 @@ CREATE TABLE IF NOT EXISTS budget_returned (
 """
 
 
+class _Seen:
+    """Windows as they stand in the file, as long as nobody else has written to it: `version` is its data_version."""
+
+    def __init__(self, version: int = -1) -> None:
+        self.version = version
+        self.windows: dict[Pool, Window] = {}
+
+
 class SqliteLedger:
     """The ledger in the file at `path`, which is made if need be. Its time is the clock's, which all processes share.
 
@@ -61,6 +70,7 @@ class SqliteLedger:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path, self._clock = path, clock
         self._connection: sqlite3.Connection | None = None
+        self._seen = _Seen()
 
     async def reserve(
         self, lease: str, charges: tuple[Charge, ...], *, ttl_s: float, hard: bool = True
@@ -68,11 +78,11 @@ class SqliteLedger:
         """As `Ledger.reserve`."""
         distinct(charges)
         with await self._begun() as (file, now):
-            windows = [w or made(c, now) for w, c in zip(_windows(file, charges), charges, strict=True)]
+            windows = [w or made(c, now) for w, c in zip(self._windows(file, charges), charges, strict=True)]
             now = max([now, *(window.latest for window in windows)])
             wanted = granted(lease, charges, now, ticks(ttl_s))
             answer = hold(windows, wanted, now, hard=hard)
-            _save(file, charges, windows)
+            self._save(file, charges, windows)
             if charges and isinstance(answer, Held):
                 row = (ticks(wanted.expires_s), lease, packed_lease(wanted))
                 file.execute("INSERT INTO budget_lease VALUES (?, ?, ?)", row)
@@ -81,7 +91,7 @@ class SqliteLedger:
     async def settle(self, lease: Lease, *, tokens: int, requests: int) -> Settlement:
         """As `Ledger.settle`."""
         with await self._begun() as (file, now):
-            windows = _windows(file, lease.charges)
+            windows = self._windows(file, lease.charges)
             due = (ticks(lease.expires_s), lease.id)
             is_open = file.execute("DELETE FROM budget_lease WHERE due = ? AND id = ?", due).rowcount == 1
             if lease.charges and not is_open and not _settle_late(file, lease.id):
@@ -94,7 +104,7 @@ class SqliteLedger:
                 requests=requests,
                 late=bool(lease.charges) and not is_open,
             )
-            _save(file, lease.charges, windows)
+            self._save(file, lease.charges, windows)
             return answer
 
     async def expire(self) -> tuple[Lease, ...]:
@@ -106,6 +116,7 @@ class SqliteLedger:
             )
             file.execute("UPDATE budget_returned SET reported = 1 WHERE reported = 0")
             file.execute("DELETE FROM budget_window WHERE gone <= ?", (now,))
+            self._seen = _Seen()
         await asyncio.to_thread(_fold_log, self._path)
         return tuple(unpacked_lease(lease) for (lease,) in rows)
 
@@ -113,7 +124,7 @@ class SqliteLedger:
         """As `Ledger.standings`."""
         with await self._begun() as (file, now):
             if pools:
-                return looked(_windows(file, pools), pools, now)
+                return looked(self._windows(file, pools), pools, now)
             rows = file.execute("SELECT pool, field, state FROM budget_window").fetchall()
             return alive({(pool, field): unpacked(state) for pool, field, state in rows}, now)
 
@@ -125,6 +136,7 @@ class SqliteLedger:
                 window = unpacked(state)
                 window.clear(max(now, window.latest))
                 file.execute(_WRITE, (pool, field, forgotten(window), packed(window)))
+            self._seen = _Seen()
 
     async def ping(self) -> None:
         """As `Ledger.ping`."""
@@ -137,6 +149,7 @@ class SqliteLedger:
 
     def close(self) -> None:
         """As `aclose`. Whatever was begun is undone."""
+        self._seen = _Seen()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -153,6 +166,37 @@ class SqliteLedger:
     def now(self) -> int:
         """The time in ticks."""
         return ticks(self._clock.time())
+
+    def refresh(self, file: sqlite3.Connection, now: int) -> None:
+        """At the start of a transaction: forget what others have written since, return what is overdue."""
+        (version,) = file.execute("PRAGMA data_version").fetchone()
+        if version != self._seen.version:
+            self._seen = _Seen(version)
+        rows = file.execute(
+            "SELECT due, id, lease FROM budget_lease WHERE due <= ? ORDER BY due", (now,)
+        ).fetchall()
+        for due, name, raw in rows:
+            lease = unpacked_lease(raw)
+            windows = self._windows(file, lease.charges)
+            give_back(windows, lease, now)
+            self._save(file, lease.charges, windows)
+            file.execute("DELETE FROM budget_lease WHERE due = ? AND id = ?", (due, name))
+            file.execute("INSERT INTO budget_returned VALUES (?, ?, ?, 0, 0)", (name, raw, remembered(lease)))
+
+    def _windows(self, file: sqlite3.Connection, charges: Sequence[Charge]) -> list[Window | None]:
+        return [self._seen.windows.get((c.pool, c.field)) or self._read(file, key(c)) for c in charges]
+
+    def _read(self, file: sqlite3.Connection, pool: Pool) -> Window | None:
+        row = file.execute("SELECT state FROM budget_window WHERE pool = ? AND field = ?", pool).fetchone()
+        return unpacked(row[0]) if row else None
+
+    def _save(
+        self, file: sqlite3.Connection, charges: Sequence[Charge], windows: Sequence[Window | None]
+    ) -> None:
+        for charge, window in zip(charges, windows, strict=True):
+            if window is not None:
+                file.execute(_WRITE, (charge.pool, charge.field, forgotten(window), packed(window)))
+                self._seen.windows[charge.pool, charge.field] = window
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -172,7 +216,7 @@ class _Transaction:
     def __enter__(self) -> tuple[sqlite3.Connection, int]:
         now = self._ledger.now()
         try:
-            _return_overdue(self._file, now)
+            self._ledger.refresh(self._file, now)
         except BaseException as error:
             self.__exit__(type(error), error, None)
             raise
@@ -190,35 +234,10 @@ class _Transaction:
             raise LedgerUnreachable(f"budget ledger: {error}") from error
 
 
-_READ = "SELECT state FROM budget_window WHERE pool = ? AND field = ?"
 _WRITE = (
     "INSERT INTO budget_window VALUES (?1, ?2, ?3, ?4)"
     " ON CONFLICT (pool, field) DO UPDATE SET gone = excluded.gone, state = excluded.state"
 )
-
-
-def _windows(file: sqlite3.Connection, charges: Sequence[Charge]) -> list[Window | None]:
-    rows = [file.execute(_READ, key(charge)).fetchone() for charge in charges]
-    return [unpacked(row[0]) if row else None for row in rows]
-
-
-def _save(file: sqlite3.Connection, charges: Sequence[Charge], windows: Sequence[Window | None]) -> None:
-    for charge, window in zip(charges, windows, strict=True):
-        if window is not None:
-            file.execute(_WRITE, (*key(charge), forgotten(window), packed(window)))
-
-
-def _return_overdue(file: sqlite3.Connection, now: int) -> None:
-    rows = file.execute(
-        "SELECT due, id, lease FROM budget_lease WHERE due <= ? ORDER BY due", (now,)
-    ).fetchall()
-    for due, name, raw in rows:
-        lease = unpacked_lease(raw)
-        windows = _windows(file, lease.charges)
-        give_back(windows, lease, now)
-        _save(file, lease.charges, windows)
-        file.execute("DELETE FROM budget_lease WHERE due = ? AND id = ?", (due, name))
-        file.execute("INSERT INTO budget_returned VALUES (?, ?, ?, 0, 0)", (name, raw, remembered(lease)))
 
 
 def _settle_late(file: sqlite3.Connection, name: str) -> bool:
