@@ -61,6 +61,7 @@ format: $(STAMPS)/dev
 
 schemas: $(STAMPS)/dev
 	$(BIN)/python -m tools.schemas
+	$(BIN)/python -m tools.openapi
 
 # Stamps: reinstalled only when the requirements change.
 $(BIN)/python:

@@ -153,7 +153,7 @@ async def rows() -> list[Row]:
     return [
         at_most("a call, the SDK's path included", few, 0.6, "ms", "one delta, in-process transport"),
         at_most(
-            "a call beyond the SDK's own bytes", few - sdk_few, 0.4, "ms", f"the SDK alone: {sdk_few:.2f} ms"
+            "a call beyond the SDK's own `post`", few - sdk_few, 0.4, "ms", f"that alone: {sdk_few:.2f} ms"
         ),
         at_most("a delta beyond the SDK's own bytes", (many - few - sdk_many + sdk_few) / span, 30, "us"),
         Row("a delta, everything", (many - few) / span, "us", "-", None),

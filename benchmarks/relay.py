@@ -130,7 +130,7 @@ async def rows(url: str) -> list[Row]:
         ),
         at_most("a stream, beyond aiohttp", our_ends - ends, 200, "us", f"aiohttp alone: {ends:.0f} us"),
         at_most("a piece, beyond aiohttp", our_piece - piece, 8, "us", f"aiohttp alone: {piece:.1f} us"),
-        at_most("a piece, everything", our_piece, 30, "us", "a read of its own for each"),
+        at_most("a piece, everything", our_piece, 30, "us", "load on the machine joins pieces into one read"),
         at_most("a piece, folding alone", fold_us(), 5, "us", "bytes to delta, in memory"),
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -34,7 +35,16 @@ def environment(**more: str) -> dict[str, str]:
 class Process:
     """A server process with a way to see that it is up; ended on leaving. `said` is its stderr."""
 
-    def __init__(self, command: list[str], *, answers: str, folder: Path, env: dict[str, str]) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        *,
+        answers: str,
+        folder: Path,
+        env: dict[str, str],
+        trusted: ssl.SSLContext | None = None,
+    ) -> None:
+        self._trusted = trusted
         self._answers, self._path = answers, folder / f"stderr-{free_port()}.txt"
         with self._path.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -64,7 +74,7 @@ class Process:
 
     def _up(self) -> bool:
         try:
-            with urllib.request.urlopen(self._answers, timeout=5) as answer:
+            with urllib.request.urlopen(self._answers, timeout=5, context=self._trusted) as answer:
                 return answer.status == 200
         except urllib.error.HTTPError:
             return False

@@ -17,6 +17,7 @@ from symposia.core.redact import Redactor
 from symposia.core.request import Backend
 from symposia.core.served import RequestServed, ServerEvent
 from symposia.serve.app import App
+from symposia.serve.http11 import Http11
 from symposia.serve.ledger import Ledger
 from symposia.serve.ledger.memory import MemoryLedger
 from symposia.serve.server import Kit, Server
@@ -65,7 +66,7 @@ class Serving:
             self.app,
             port=0,
             loop="uvloop",
-            http="httptools",
+            http=Http11,
             ws="none",
             lifespan="on",
             log_config=None,

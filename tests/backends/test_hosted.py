@@ -17,6 +17,7 @@ from symposia.backends import AnthropicEndpoint, OpenAIEndpoint
 from symposia.backends.endpoint import check_url
 from symposia.backends.hosts import prices_of
 from symposia.backends.openai.flavours import FLAVOURS
+from symposia.backends.policy import Policy, Retries
 from symposia.core.errors import BackendError, InvalidInput, UnsupportedRequest
 from symposia.core.message import Reasoning, Text, ToolCall
 from symposia.core.request import Completion, Delta, Retrying
@@ -178,6 +179,36 @@ async def test_a_connection_is_used_again(dialect: str) -> None:
         assert [i async for i in backend.generate(asked())]
         assert server.connections == 2
         await backend.aclose()
+
+
+async def test_cookies_are_kept_for_every_connection() -> None:
+    """What a server sets in one answer it gets with the next request, whichever client sends that."""
+    seen: list[str | None] = []
+
+    async def serve(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request.headers.get("cookie"))
+        await asyncio.sleep(0)
+        return httpx2.Response(503, headers={"set-cookie": "at=1; Path=/"})
+
+    made = hosts(transport=httpx2.MockTransport(serve), policy=Policy(retries=Retries(attempts=1)))
+    backend = made.backend("up", OpenAIEndpoint(base_url="http://127.0.0.1/v1", key="env:KEY"))
+
+    async def call() -> None:
+        with pytest.raises(BackendError):
+            await anext(backend.generate(asked()))
+
+    await call()
+    await asyncio.gather(call(), call(), call())
+    await backend.aclose()
+    assert seen == [None, *["at=1"] * 3]
+
+
+async def test_what_has_no_json_is_not_sent() -> None:
+    """NaN is refused by the field's name, before anything is sent."""
+    async with FaultyUpstream() as server:
+        with pytest.raises(InvalidInput, match="temperature"):
+            await items_of(openai(server), asked(temperature=float("nan")))
+        assert server.asked == []
 
 
 async def test_calls_at_once_have_a_connection_each() -> None:

@@ -135,7 +135,7 @@ async def test_what_cannot_be_honoured_is_refused_before_any_call() -> None:
 async def test_nothing_of_the_caller_is_sent_but_its_traceparent() -> None:
     """One header more where there is one; none where it is no trace context. No cookie comes back."""
     biscuit = Step(kind="answer", headers=(("set-cookie", "a=b; Path=/"),))
-    async with FaultyUpstream([biscuit]) as server, relay(server) as backend:
+    async with FaultyUpstream([biscuit]) as server, relay(f"http://localhost:{server.port}") as backend:
         await whole(backend, replace(asking(), about=About(traceparent=TRACEPARENT)))
         await whole(backend, asking())
         await whole(backend, replace(asking(), about=About(traceparent="evil\r\nx-admin: 1", run="r")))

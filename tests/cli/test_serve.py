@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from symposia.core.clock import SystemClock
 from symposia.core.profile import Profile
 from symposia.core.store import Query
 from symposia.store import opened
-from tests.processes import SERVE, environment, serving, upstream
+from tests.processes import SERVE, Process, environment, free_port, serving, upstream
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 SCRIPT = """
@@ -282,3 +283,52 @@ def _metrics(port: int) -> str:
 def _events(folder) -> list[dict[str, object]]:
     with opened(os.fspath(folder / "symposia.db"), clock=SystemClock()) as storage:
         return [{"type": record.event.__struct_config__.tag} for record in storage.events.read(Query())]
+
+
+def test_granian_serves_the_same_and_ends_as_well(tmp_path):
+    pytest.importorskip("granian")
+    (tmp_path / "s.py").write_text(SCRIPT)
+    flags = ("--insecure-dev", "--server", "granian", "--model", "m=scripted:s.py:kind")
+    with serving(tmp_path, *flags) as served:
+        with OpenAI(base_url=f"http://127.0.0.1:{served.port}/v1", api_key="x", max_retries=0) as client:
+            whole = client.chat.completions.create(model="m", **ASK)
+            chunks = list(client.chat.completions.create(model="m", stream=True, **ASK))
+        assert whole.choices[0].message.content == "Glad to help."
+        assert "".join(c.choices[0].delta.content or "" for c in chunks) == "Glad to help."
+        assert served.end() == 0
+    assert sum(event["type"] == "request_served" for event in _events(tmp_path)) == 2
+
+
+def test_tls_is_what_it_says(tmp_path):
+    made = subprocess.run(
+        [
+            *["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"],
+            *["-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost"],
+            *["-addext", "subjectAltName=IP:127.0.0.1"],
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    if made.returncode:
+        pytest.skip("openssl makes no certificate here")
+    (tmp_path / "s.py").write_text(SCRIPT)
+    flags = (
+        "--insecure-dev",
+        "--model",
+        "m=scripted:s.py:kind",
+        "--tls-cert",
+        "cert.pem",
+        "--tls-key",
+        "key.pem",
+    )
+    port = free_port()
+    trusted = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+    with Process(
+        [*SERVE, "--port", str(port), *flags],
+        answers=f"https://127.0.0.1:{port}/readyz",
+        folder=tmp_path,
+        env=environment(),
+        trusted=trusted,
+    ) as served:
+        assert served.end() == 0

@@ -77,3 +77,26 @@ def test_causes_by_name():
     assert degenerate("no " * 40, ["no"] * 40) == "loop"
     assert degenerate("no " * 19, ["no"] * 19) is None
     assert degenerate("It rains.", (1, 2, 3)) is None
+
+
+@given(
+    units=st.lists(st.integers(min_value=0, max_value=6), max_size=60).flatmap(
+        lambda beginning: st.builds(
+            lambda repeated, times, end: beginning + repeated * times + end,
+            st.lists(st.integers(min_value=0, max_value=40), min_size=1, max_size=34),
+            st.integers(min_value=0, max_value=12),
+            st.lists(st.integers(min_value=0, max_value=40), max_size=20),
+        )
+    ),
+    share=st.sampled_from([0.5, 0.75]),
+)
+def test_the_quick_look_misses_no_loop(units: list[int], share: float) -> None:
+    """Counting what differs first changes no answer: every period is tried one by one here."""
+    window = min(len(units), WINDOW)
+    found = [
+        p
+        for p in range(1, min(PERIOD, len(units) - 1) + 1)
+        if sum(units[i] == units[i - p] for i in range(max(len(units) - window, p), len(units)))
+        >= max(LEAST, share * window)
+    ]
+    assert period(units, share) == (found[0] if found else None)

@@ -93,7 +93,8 @@ def named(namer: Namer, request: Request) -> None:
 @given(st.lists(st.tuples(LINES, st.integers(0, 3), CHANGES), min_size=1, max_size=5), st.data())
 def test_requests_that_go_on_from_one_another(steps: list[tuple[list[Line], int, dict]], data: Any) -> None:
     """Whatever is added, taken back or changed from one request to the next, valid or not."""
-    namer, lines, base = Namer(), (), data.draw(st.sampled_from(REQUESTS))
+    namer, lines = Namer(), ()
+    base = replace(data.draw(st.sampled_from(REQUESTS)), **data.draw(CHANGES))
     for added, gone, changes in steps:
         lines = (*lines[: max(len(lines) - gone, 0)], *added)
         named(namer, replace(base, lines=lines, **changes))
@@ -115,6 +116,28 @@ def test_a_tool_may_speak_of_lines(lines: list[Line], one: ToolSpec, other: Tool
     named(namer, replace(base, lines=tuple(lines), force=other, tools=(one,)))
     named(namer, replace(base, lines=tuple(lines), tools=(one, other)))
     named(namer, replace(base, lines=tuple(lines), schema=one.parameters))
+
+
+@given(
+    st.builds(Sampling, temperature=NUMBERS), st.lists(st.tuples(NUMBERS, NUMBERS), min_size=2, max_size=5)
+)
+def test_what_was_checked(sampling: Sampling, numbers: list[tuple[Any, Any]]) -> None:
+    """Seed and index are all that changes from one turn to the next; neither hides what else must be refused."""
+    namer, base = Namer(), replace(REQUESTS[0], sampling=sampling)
+    for seed, turn in (*numbers, (1, 1), (2, 2)):
+        named(namer, replace(base, seed=seed, turn=turn))
+    named(namer, REQUESTS[0])
+    named(namer, replace(base, turn=3))
+
+
+def test_what_can_change_is_checked_every_time() -> None:
+    """A tool's parameters are a dictionary that somebody else may hold."""
+    parameters: dict[str, Any] = {"a": 1}
+    tool = ToolSpec(name="t", description="", parameters=parameters)
+    namer, base = Namer(), replace(REQUESTS[0], tools=(tool,), force=None, schema=None, choices=())
+    for n, value in enumerate([1, 1.0, 2**70, math.nan, (1,)]):
+        parameters["a"] = value
+        named(namer, replace(base, turn=n))
 
 
 def test_lines_that_are_equal_are_not_the_same() -> None:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Sent
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from symposia.core.redact import Redactor
 from symposia.core.served import Draining, RequestServed
@@ -238,6 +244,38 @@ def test_no_secret_reaches_the_collector(events: list[RequestServed]) -> None:
                 made(1_790_000_000.0, event)
         assert len(held.spans) == 2 * len(events)
         assert b"hush" not in held.raw
+
+
+def test_a_collector_that_hangs_holds_up_nobody() -> None:
+    """The server ends while the collector still thinks about its answer."""
+    answered = threading.Event()
+
+    class Hanging(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            answered.wait(60)
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hanging)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}"
+        spans = BatchSpanProcessor(OTLPSpanExporter(f"{url}/v1/traces"))
+        metrics = PeriodicExportingMetricReader(OTLPMetricExporter(f"{url}/v1/metrics"))
+        made = Telemetry(spans, metrics, Redactor({}), version="1", patience_s=0.2)
+        made(1_790_000_000.0, served())
+        made.close()
+        assert not answered.is_set()
+    finally:
+        answered.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def test_telemetry_costs_nothing_where_it_is_off() -> None:

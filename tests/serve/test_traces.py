@@ -48,9 +48,11 @@ def test_a_request_is_a_line_of_its_day(tmp_path: Path) -> None:
     first = [traced(request_id=f"req_{i}", time=DAY + i) for i in range(3)]
     late = traced(request_id="req_9", time=DAY + 86_400)
     kept, told = written(tmp_path, *first, late)
+    assert kept.untraced == 0
+    kept(late)  # it is closed
     assert lines(tmp_path / "2026-09-22.jsonl") == first
     assert lines(tmp_path / "2026-09-23.jsonl") == [late]
-    assert (kept.untraced, told) == (0, [])
+    assert (kept.untraced, told) == (1, [])
     written(tmp_path, late)
     assert lines(tmp_path / "2026-09-23.jsonl") == [late, late]
     assert (tmp_path / "2026-09-22.jsonl").stat().st_mode & 0o077 == 0

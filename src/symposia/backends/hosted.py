@@ -1,7 +1,7 @@
-"""A hosted model as a backend: refuse, then attempts at a stream read through the provider's own SDK.
+"""A hosted model as a backend: refuse, then attempts at a stream of the request that the provider's own SDK wrote.
 
-The SDK signs, sends and raises; its retries are off and its typed parsing of chunks, ten times the cost of the rest, is
-passed by: events are read as bytes. One client for each event loop.
+The SDK writes and signs, its HTTP client sends; its retries are off and its typed parsing of chunks, ten times the cost
+of the rest, is passed by: events are read as bytes. Clients of its own for each event loop.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from symposia.core.doctor import Check, DoctorContext, Finding
 from symposia.core.doctor import doctor_checks as core_checks
 from symposia.engine import doctor_checks as engine_checks
 from symposia.evals.doctor import doctor_checks as evals_checks
+from symposia.serve.doctor import doctor_checks as serve_checks
 from symposia.store.doctor import doctor_checks as store_checks
 
 _OWN = {"typer": "typer", "rich": "rich", "yaml": "PyYAML"}
@@ -21,6 +22,7 @@ def every_check(tty: bool) -> tuple[Check, ...]:
         *core_checks(),
         *doctor_checks(tty),
         *store_checks(),
+        *serve_checks(),
         *backend_checks(),
         *engine_checks(),
         *evals_checks(),

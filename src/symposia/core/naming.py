@@ -8,7 +8,7 @@ more; the hash of what they share is kept, and goes on from there.
 from __future__ import annotations
 
 import hashlib
-from operator import is_
+from operator import attrgetter, is_
 from typing import Final
 
 from msgspec.structs import replace
@@ -16,9 +16,13 @@ from msgspec.structs import replace
 from .errors import InvalidInput
 from .lines import Line
 from .request import About, Request
-from .value import settled, title
+from .value import canonical, settled, title
 
 _LINES: Final = b'"lines":['
+_NUMBERS: Final = ("seed", "turn")
+_OTHERS: Final = attrgetter(
+    *(name for name in Request.__struct_fields__ if name not in (*_NUMBERS, "lines", "about"))
+)
 _PASSING: Final = ("trail", "cue", "opener")
 _NO_ABOUT: Final = About()
 
@@ -26,13 +30,14 @@ _NO_ABOUT: Final = About()
 class Namer:
     """Names the requests of one speaker's turns; what it gives is `Request.digest`, which it also fills in.
 
-    Lines count as the same if they are the very same objects. It remembers those that stay, of the newest request.
+    Lines, and fields, count as the same if they are the very same objects. It remembers those of the newest request.
     """
 
     def __init__(self) -> None:
         self._head = b""
         self._lines: tuple[Line, ...] = ()
         self._hash = hashlib.sha256()
+        self._checked: tuple[object, ...] = ()
 
     def name(self, request: Request) -> str:
         """The request's digest; refused is what `Request.digest` refuses, with the same words."""
@@ -48,8 +53,7 @@ class Namer:
         if type(lines) is not tuple or any(type(line) is not Line for line in lines):
             return None
         try:
-            bare = settled(replace(request, lines=(), about=_NO_ABOUT), Request)
-            head, _, tail = bare.partition(_LINES)
+            head, _, tail = self._bare(request).partition(_LINES)
             if _LINES in tail:  # a tool's parameters may have that key too: which one is ours?
                 return None
             whole = self._hashed(title(Request) + head + _LINES, lines)
@@ -57,6 +61,18 @@ class Namer:
             return None
         whole.update(tail)
         return "sha256:" + whole.hexdigest()
+
+    def _bare(self, request: Request) -> bytes:
+        """The request without its lines. One that differs from the last in two whole numbers needs no second check."""
+        bare = replace(request, lines=(), about=_NO_ABOUT)
+        others, numbers = _OTHERS(bare), (bare.seed, bare.turn)
+        whole = all(type(number) is int and 0 <= number < 1 << 63 for number in numbers)
+        if whole and self._checked and all(map(is_, others, self._checked)):
+            return canonical(bare)
+        raw = settled(bare, Request)
+        mutable = request.told or request.schema is not None
+        self._checked = () if mutable or not whole or raw != canonical(bare) else others
+        return raw
 
     def _hashed(self, head: bytes, lines: tuple[Line, ...]) -> hashlib._Hash:
         """The hash of the head and the lines. What is hashed of those that stay is kept."""

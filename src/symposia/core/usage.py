@@ -33,6 +33,8 @@ class Usage(Value, frozen=True, kw_only=True):
     cost_usd: NonNegative | None = None
 
     def __add__(self, other: Usage) -> Usage:
+        if self is NOTHING:
+            return other
         known = self.cost_usd is not None and other.cost_usd is not None
         return Usage(
             input_tokens=self.input_tokens + other.input_tokens,

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 
+import msgspec
 from msgspec.structs import replace
 
 from symposia.core.intervention import Intervention
@@ -29,8 +29,7 @@ _DIGEST = "sha256:"
 _SHORTEST = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """What a route says: an arm, and the digest of its profile; "" is the plain model."""
 
     arm: Arm
@@ -42,8 +41,7 @@ Route = Callable[[Snapshot, ServedModel, str], Choice]
 """Who answers a bare model name, for whom."""
 
 
-@dataclass(frozen=True, slots=True)
-class Addressed:
+class Addressed(msgspec.Struct, frozen=True, kw_only=True):
     """What answers. `label` is the alias asked for, the arm of what was routed, else the digest or `none`."""
 
     model: ServedModel
@@ -107,7 +105,11 @@ def address(
         history="scoped" if profile is None else profile.history,
     )
     if inline and ask.steering is not None:
-        found = _with_inline(found, ask.steering.interventions, ask.steering.history)
+        found = replace(
+            found,
+            interventions=found.interventions + ask.steering.interventions,
+            history=ask.steering.history or found.history,
+        )
     if ask.steering_required and not found.steered:
         raise Fault(
             "invalid_value",
@@ -230,24 +232,6 @@ def _check_use(
             )
     if not allowed:
         raise Fault("steering_profile_forbidden", f"the key may not use profile {label!r}", param="profile")
-
-
-def _with_inline(found: Addressed, more: tuple[Intervention, ...], history: History | None) -> Addressed:
-    return _changed(found, found.interventions + more, history or found.history)
-
-
-def _changed(found: Addressed, interventions: tuple[Intervention, ...], history: History) -> Addressed:
-    return Addressed(
-        model=found.model,
-        profile=found.profile,
-        label=found.label,
-        digest=found.digest,
-        arm=found.arm,
-        unit_hash=found.unit_hash,
-        canary=found.canary,
-        interventions=interventions,
-        history=history,
-    )
 
 
 def _killed(found: Addressed, ask: ChatRequest, view: Snapshot) -> Addressed:

@@ -59,13 +59,15 @@ class Telemetry:
         version: str,
         content: bool = False,
         latest: bool = False,
+        patience_s: float = 5.0,
     ) -> None:
         self._redactor, self._content, self._latest = redactor, content, latest
+        self._patience_s = patience_s
         ours = Resource({"service.name": OURSELVES, "service.version": version})
         resource, self._ids = ours.merge(OTELResourceDetector().detect()), _Given()
-        self._spans = TracerProvider(resource=resource, id_generator=self._ids)
+        self._spans = TracerProvider(resource=resource, id_generator=self._ids, shutdown_on_exit=False)
         self._spans.add_span_processor(spans)
-        self._metrics = MeterProvider([metrics], resource)
+        self._metrics = MeterProvider([metrics], resource, shutdown_on_exit=False)
         self._tracer = self._spans.get_tracer(OURSELVES, version)
         meter = self._metrics.get_meter(OURSELVES, version)
         self._duration = meter.create_histogram(
@@ -126,9 +128,15 @@ class Telemetry:
         started.end(nanoseconds(kept.end))
 
     def close(self) -> None:
-        """Send what is there, and end."""
-        self._spans.shutdown()
-        self._metrics.shutdown()
+        """Send what is there, and end; a collector that does not answer is not waited for beyond `patience_s`."""
+        ends = [
+            threading.Thread(target=end, name="symposia-telemetry", daemon=True)
+            for end in (self._spans.shutdown, self._metrics.shutdown)
+        ]
+        for each in ends:
+            each.start()
+        for each in ends:
+            each.join(self._patience_s / len(ends))
 
 
 def over_http(

@@ -7,6 +7,8 @@ status. Whatever happens, the reservation is settled once and `request_served` i
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from symposia.backends.estimate import estimate
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from .server import Server
 
 _JSON: Headers = [(b"content-type", b"application/json")]
+_DAY_S = 86_400
 _OURS = frozenset({"internal_error", "engine_failed", "intervention_not_applied"})
 
 
@@ -129,7 +132,8 @@ class Exchange:
             traceparent=self._traceparent(),
         )
         aim = Aim(found.model.address, card, found.profile)
-        return to_requests(ask, aim, found.model.limits, seed=server.seed(), about=about)
+        date = date_of(int(server.clock.time() // _DAY_S))
+        return to_requests(ask, aim, found.model.limits, seed=server.seed(), about=about, date=date)
 
     def _traceparent(self) -> str:
         """What a remote backend is told of the trace. Ids are drawn where a span of ours will be kept, or traced."""
@@ -243,6 +247,12 @@ class Exchange:
 
 def _timed_out(phase: Phase) -> BackendError:
     return BackendError(f"nothing came in time ({phase})", cause="timeout", code=phase)
+
+
+@lru_cache(maxsize=4)
+def date_of(day: int) -> str:
+    """The date of a day counted from the epoch, as templates are told it."""
+    return (dt.date(1970, 1, 1) + dt.timedelta(days=day)).isoformat()
 
 
 async def guarded(

@@ -45,6 +45,8 @@ _DRAWN = 4096
 
 Reporter = Callable[[str, BaseException], None]
 """Is told of what nobody foresaw: the request's id, and what was raised."""
+Arrival = Callable[[Call], None]
+"""Is told of a request as it came, before it is let in."""
 
 
 class Pool:
@@ -76,6 +78,7 @@ class Kit:
         metrics: Metrics | None = None,
         listeners: tuple[Listener, ...] = (),
         reporters: tuple[Reporter, ...] = (),
+        arrivals: tuple[Arrival, ...] = (),
         telemetry: Telemetry | None = None,
     ) -> None:
         self.backends, self.storage, self.ledger, self.clock = backends, storage, ledger, clock
@@ -84,7 +87,7 @@ class Kit:
         self.listeners: tuple[Listener, ...] = (self.metrics, *listeners)
         if telemetry is not None:
             self.listeners = (*self.listeners, telemetry)
-        self.reporters = reporters
+        self.reporters, self.arrivals = reporters, arrivals
         self.telemetry = telemetry
 
 
@@ -94,7 +97,7 @@ class Server:
     def __init__(self, settings: Settings, kit: Kit) -> None:
         self.settings, self.clock, self.redactor = settings, kit.clock, kit.redactor
         self.storage, self.ledger = kit.storage, kit.ledger
-        self.random, self._reporters = Pool(kit.random), kit.reporters
+        self.random, self._reporters, self._arrivals = Pool(kit.random), kit.reporters, kit.arrivals
         self.telemetry = kit.telemetry
         self.traces: Traces | None = None
         self.models: dict[str, ServedModel] = served_models(settings, kit.backends)
@@ -169,6 +172,8 @@ class Server:
 
     def check(self, call: Call) -> None:
         """What holds for every request: headers of a sane size, and a development server is this machine's own."""
+        for arrival in self._arrivals:
+            arrival(call)
         if sum(map(len, call.fields)) + sum(map(len, call.fields.values())) > MOST_HEADERS:
             raise Fault("request_too_large", f"expected headers of at most {MOST_HEADERS} bytes").answering(
                 431

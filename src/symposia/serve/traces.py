@@ -46,14 +46,14 @@ class Traces:
         self._queue: queue.SimpleQueue[Trace | None] = queue.SimpleQueue()
         self._file, self._most = _Day(), waiting
         self._lock, self._held, self._left = threading.Lock(), 0, 0
-        self._stopped = False
+        self._stopped = self._closed = False
         self._thread = threading.Thread(target=self._run, name="symposia-traces", daemon=True)
         self._thread.start()
 
     def __call__(self, trace: Trace) -> None:
         """Keep a trace; returns at once."""
         with self._lock:
-            if self._stopped or self._held >= self._most:
+            if self._stopped or self._closed or self._held >= self._most:
                 self._left += 1
                 return
             self._held += _size(trace)
@@ -65,7 +65,8 @@ class Traces:
         return self._left
 
     def close(self) -> None:
-        """Write what waits, then end; 10 s at most."""
+        """Write what waits, then end; 10 s at most. What comes after it is left out."""
+        self._closed = True
         self._queue.put(None)
         self._thread.join(_END_S)
 

@@ -78,11 +78,16 @@ class Keys:
             before = find_key(_keys(writing), id)
             after, made, secret = successor(before, now=now, grace_s=grace_s)
             _add(writing, made, actor=actor, reason=words(reason, "reason"), now=now)
-            ends = now + grace_s if after.expires is None else after.expires
+            assert after.expires is not None  # `successor` has given it an end
             why = f"successor {made.id}: {reason}" if reason else f"successor {made.id}"
             act = _act("key_rotated", before, after, actor=actor, reason=why)
-            writing.rows("UPDATE access_key SET expires = ? WHERE id = ?", (ends, id))
-            _kept(writing, act, KeyRotated(key=id, successor=made.id, expires=ends, actor=actor), now=now)
+            writing.rows("UPDATE access_key SET expires = ? WHERE id = ?", (after.expires, id))
+            _kept(
+                writing,
+                act,
+                KeyRotated(key=id, successor=made.id, expires=after.expires, actor=actor),
+                now=now,
+            )
         return made, secret
 
 

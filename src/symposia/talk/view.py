@@ -111,7 +111,7 @@ class _Eyes:
         self.rules = rules
         others = [n for n in roster if n != self.name]
         self.labelled = rules.labels == "always" or (rules.labels == "auto" and len(others) > 1)
-        self.impostor = impostor((*roster, rules.moderator))
+        self.named = (*roster, rules.moderator)
         self.memo = memo
         self.called: set[str] = set()
 
@@ -232,7 +232,7 @@ class _Eyes:
         )
 
     def label(self, author: str, segments: list[Segment]) -> list[Segment]:
-        return labelled(author, segments, self.impostor) if self.labelled else segments
+        return labelled(author, segments, impostor(self.named)) if self.labelled else segments
 
 
 def trail_lines(message: Message, index: int, reader: str, *, current: bool = False) -> Iterator[Line]:

@@ -253,6 +253,12 @@ CASES = [
         "messages[0].content[0].type",
         "text",
     ),
+    (  # what a part is comes before what it holds, in whatever order they stand
+        {"messages": [{"role": "user", "content": [{"image_url": {"url": "u"}, "type": "image_url"}]}]},
+        "unsupported_content",
+        "messages[0].content[0].type",
+        "text",
+    ),
     (
         {"messages": [{"role": "user", "content": "x", "name": "a b"}]},
         "invalid_value",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import msgspec
 import typer
 
-from symposia.cli.steering import vector_digest
 from symposia.cli.world import World, guarded, this_world
 
 from .reading import AS, HTML, JSON, MODEL, asked, engine_of, told, told_token, written
@@ -127,6 +126,7 @@ async def _estimated(
 
 
 def _metric(text: str, answer: str) -> Metric:
+    from symposia.cli.steering import vector_digest
     from symposia.core.errors import InvalidInput
     from symposia.interp.patch import KlToClean, LogitDiff, Logprob, ReadoutOf
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from symposia.cli.steering import vector_digest
 from symposia.cli.world import World, guarded, this_world
 
 from .reading import AS, FILE, HTML, JSON, MODEL, WHERE, positions, read, told, told_token, written
@@ -46,6 +45,7 @@ def project(asked: ProjectOptions) -> int:
 
 
 def _project(asked: ProjectOptions, world: World) -> int:
+    from symposia.cli.steering import vector_digest
     from symposia.core.positions import everything
     from symposia.facade import engines
     from symposia.interp import heat, lens

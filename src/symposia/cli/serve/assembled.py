@@ -19,7 +19,9 @@ from symposia.core.store import Query
 from symposia.core.version import __version__
 from symposia.serve.app import App
 from symposia.serve.budget import CostPolicy, horizon_s
+from symposia.serve.call import Call
 from symposia.serve.follow import taken
+from symposia.serve.heard import heard
 from symposia.serve.ledger import Ledger
 from symposia.serve.ledger.fold import TYPES, folded
 from symposia.serve.ledger.opened import opened as open_ledger
@@ -72,6 +74,10 @@ def assembled(told: Configured, world: World, *, listens: bool = True) -> Iterat
             declare(storage, told.policy, view.policy, clock.time())
         log = Log(sys.stderr, redactor, level=settings.log_level, form=settings.log)
         metrics = Metrics(__version__, redactor)
+
+        def arrived(call: Call) -> None:
+            log.received(clock.time(), call.request_id, call.method, call.path, call.fields.items())
+
         kit = Kit(
             backends=backends_of(settings, world.env, clock, unknown=metrics.unknown_field),
             storage=storage,
@@ -82,12 +88,14 @@ def assembled(told: Configured, world: World, *, listens: bool = True) -> Iterat
             metrics=metrics,
             listeners=(log,),
             reporters=(lambda request_id, error: log.failed(clock.time(), request_id, error),),
+            arrivals=(arrived,) if settings.log_level == "debug" else (),
             telemetry=_telemetry(settings, world.env, redactor) if ends else None,
         )
         server = Server(settings, kit)
         if settings.traces != "off" and ends:
             server.traces = Traces(Path(settings.traces), redactor, server.emit)
-        yield Assembled(App(server), log, found)
+        with heard(log):
+            yield Assembled(App(server), log, found)
 
 
 def _ledger(settings: Settings, storage: Storage, policy: CostPolicy, clock: Clock) -> Ledger:

@@ -9,6 +9,9 @@ import uvicorn
 
 from symposia.cli.world import World
 from symposia.serve.app import App
+from symposia.serve.heard import heard
+from symposia.serve.http11 import Http11
+from symposia.serve.settings import Settings
 
 from .assembled import Assembled
 from .cors import with_cors
@@ -50,16 +53,21 @@ def run(ready: Assembled, world: World) -> int:
     settings = ready.server.settings
     if settings.insecure_dev:
         world.err.always(BANNER, "bold red")
-    if settings.server == "granian":
-        from .granian import run_granian
+    with heard(ready.log):
+        if settings.server == "granian":
+            from .granian import run_granian
 
-        return run_granian(ready)
+            return run_granian(ready)
+        return _run_uvicorn(ready, settings)
+
+
+def _run_uvicorn(ready: Assembled, settings: Settings) -> int:
     config = uvicorn.Config(
         with_cors(ready.app, settings),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=Http11,
         ws="none",
         lifespan="on",
         access_log=False,

@@ -30,12 +30,19 @@ class Aim(NamedTuple):
 
 
 def to_requests(
-    ask: ChatRequest, aim: Aim, limits: Limits, *, seed: int, about: About = About()
+    ask: ChatRequest,
+    aim: Aim,
+    limits: Limits,
+    *,
+    seed: int,
+    about: About = About(),
+    date: str | None = None,
 ) -> tuple[Request, ...]:
     """One request for each choice; they differ in their seeds only.
 
     The caller's word goes before the profile's, the profile's before the default. `seed` is used where neither has
-    one; choice 0's request has the seed that was used. Raises `Fault` 400 naming the field the model cannot honour.
+    one; choice 0's request has the seed that was used. `date` is for templates that name it. Raises `Fault` 400
+    naming the field the model cannot honour.
     """
     profile, steering = aim.profile, ask.steering
     given = ask.seed if ask.seed is not None or profile is None else profile.sampling.seed
@@ -57,6 +64,7 @@ def to_requests(
         force=shape.force,
         schema=shape.schema,
         logprobs=(ask.top_logprobs or 0) if ask.logprobs else None,
+        date=date,
         about=about,
     )
     _refuse(first, ask, aim)
