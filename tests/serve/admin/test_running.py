@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 from symposia.serve.admin.table import OPERATIONS, PREFIX
@@ -207,3 +208,22 @@ async def test_no_reading_tells_a_secret(desk: Office) -> None:
             assert answer.status_code == 200
             told = answer.text + str(answer.headers)
             assert [secret for secret in hidden if secret in told] == []
+
+
+async def test_while_the_store_is_away_nothing_changes_and_serving_goes_on(tmp_path: Path) -> None:
+    """Every change is 503 and leaves things as they were; requests are answered from the last snapshot."""
+    async with office(str(tmp_path / "s.db")) as desk:
+        await pointed(desk)
+        desk.storage.close()
+        answers = [
+            await desk.ask("POST", "/kill", {"on": True, "reason": "x"}, scope="kill"),
+            await desk.ask("POST", "/drain", {"reason": "x"}),
+            await desk.ask("POST", "/keys", {"name": "n", "scopes": ["inference"]}),
+            await desk.ask("GET", "/audit"),
+        ]
+        assert {(a.status_code, a.json()["error"]["code"]) for a in answers} == {
+            (503, "server_is_overloaded")
+        }
+        assert all(answer.headers["retry-after"] == "1" for answer in answers)
+        steered = await desk.chat(model="tiny@warm")
+        assert (steered.status_code, steered.headers["x-steering-applied"]) == (200, "true")
