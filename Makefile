@@ -1,5 +1,5 @@
 # make demo    the main job, on the bundled model: no download of weights, no accelerator
-# make test    every test that needs no accelerator and no service
+# make test    every test that needs no accelerator; what needs PostgreSQL or Redis says so and is skipped without
 # make check   format, lint, types, import rules, shape, quick tests: under two minutes on two cores
 # make bench   the numbers the documents quote, against the peers that are installed
 # make peers   installs the peers (builds llama.cpp: some minutes)
@@ -28,7 +28,7 @@ demo: $(STAMPS)/engine
 	$(BIN)/symposia demo
 
 test: $(STAMPS)/dev $(STAMPS)/openai2
-	$(BIN)/python -m pytest -m "not gpu and not services and not network"
+	$(BIN)/python -m pytest -m "not gpu and not network"
 
 check: $(STAMPS)/dev
 	$(BIN)/ruff format --check .

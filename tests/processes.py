@@ -39,12 +39,13 @@ class Process:
         self,
         command: list[str],
         *,
+        port: int,
         answers: str,
         folder: Path,
         env: dict[str, str],
         trusted: ssl.SSLContext | None = None,
     ) -> None:
-        self._trusted = trusted
+        self.port, self._trusted = port, trusted
         self._answers, self._path = answers, folder / f"stderr-{free_port()}.txt"
         with self._path.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -86,24 +87,22 @@ def serving(folder: Path, *flags: str, port: int | None = None, ready: bool = Tr
     """`symposia serve`, up once it is ready, or once it listens. `.port` says where."""
     at = free_port() if port is None else port
     path = "readyz" if ready else "healthz"
-    made = Process(
+    return Process(
         [*SERVE, "--port", str(at), *flags],
+        port=at,
         answers=f"http://127.0.0.1:{at}/{path}",
         folder=folder,
         env=environment(**env),
     )
-    made.port = at  # type: ignore[attr-defined]
-    return made
 
 
 def upstream(folder: Path) -> Process:
     """The standing upstream that fails by the model's name."""
     at = free_port()
-    made = Process(
+    return Process(
         [sys.executable, "-m", "symposia.testing.faults", "--serve", str(at)],
+        port=at,
         answers=f"http://127.0.0.1:{at}/v1/models",
         folder=folder,
         env=environment(),
     )
-    made.port = at  # type: ignore[attr-defined]
-    return made

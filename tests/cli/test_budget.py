@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -127,3 +131,19 @@ def test_a_server_that_is_not_there_is_exit_3(here: Here) -> None:
     assert gone.exit_code == 3
     assert "does not answer" in gone.stderr
     assert here("budget", "show", "--url", "localhost:8080").exit_code == 2
+
+
+def test_usage_is_watched_until_interrupted(here: Here, tmp_path: Path) -> None:
+    """Again every second; an interruption ends it with 130."""
+    store = tmp_path / "s.db"
+    here("keys", "create", "--name", "n", "--scope", "inference", "--store", store)
+    command = [sys.executable, "-m", "symposia.cli", "budget", "usage", "--watch", "--json"]
+    command += ["--store", str(store), "--ledger", f"sqlite:{tmp_path / 'l.db'}"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as watching:
+        assert watching.stdout is not None
+        assert [watching.stdout.readline() for _ in range(2)] == [b"[]\n"] * 2
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(30) == 130

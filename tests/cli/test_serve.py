@@ -326,6 +326,7 @@ def test_tls_is_what_it_says(tmp_path):
     trusted = ssl.create_default_context(cafile=tmp_path / "cert.pem")
     with Process(
         [*SERVE, "--port", str(port), *flags],
+        port=port,
         answers=f"https://127.0.0.1:{port}/readyz",
         folder=tmp_path,
         env=environment(),

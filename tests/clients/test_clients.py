@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.processes import environment, serving, upstream
 
 SUITE = Path(__file__).with_name("suite.py")
 OLDER = Path(sys.prefix) / "openai2" / "bin" / "python"
@@ -31,43 +27,10 @@ window_s = 2
 """
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
-
-
-@contextmanager
-def running(*command: str, ready: str, folder: Path) -> Iterator[None]:
-    """A process of ours until it answers at `ready`; ended and waited for afterwards."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI", "INFERENCE"))}
-    with (folder / f"{abs(hash(ready))}.log").open("w+") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command], cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT
-        )
-        try:
-            await_answer(process, ready, log.name)
-            yield
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def await_answer(process: subprocess.Popen[bytes], url: str, log: str) -> None:
-    until = time.monotonic() + 90
-    while time.monotonic() < until:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            assert process.poll() is None, Path(log).read_text()
-            time.sleep(0.1)  # between two looks at a server that is starting
-    raise AssertionError(f"{url} did not answer: {Path(log).read_text()}")
-
-
 def new_key(folder: Path, name: str) -> tuple[str, str]:
     """A key's id and its secret."""
     command = [sys.executable, "-m", "symposia.cli", "keys", "create", "--name", name, "--scope", "inference"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=True)
     secret = done.stdout.strip()
     found = re.fullmatch(r"sk-sym-([a-z2-7]{12})-[\w-]{43}", secret)
     assert found, done
@@ -81,31 +44,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     keys = {name: new_key(folder, name) for name in ("key", "limited", "spent")}
     policy = folder / "budget.toml"
     policy.write_text(POLICY.format(spent=keys["spent"][0], limited=keys["limited"][0]))
-    own, relayed, upstream = (free_port() for _ in range(3))
-    with ExitStack() as stack:
-        for command, ready in (
-            (["symposia.testing.faults", "--serve", str(upstream)], f"http://127.0.0.1:{upstream}/v1/models"),
-            (
-                ["symposia.cli", "serve", "--port", str(own), "--budget", str(policy)],
-                f"http://127.0.0.1:{own}/readyz",
-            ),
-            (
-                [
-                    *["symposia.cli", "serve", "--port", str(relayed), "--insecure-dev", "--store", "memory"],
-                    *["--upstream", f"http://127.0.0.1:{upstream}"],
-                ],
-                f"http://127.0.0.1:{relayed}/readyz",
-            ),
-        ):
-            stack.enter_context(running(*command, ready=ready, folder=folder))
-        yield json.dumps(
-            {
-                "url": f"http://127.0.0.1:{own}/v1",
-                "cutting": f"http://127.0.0.1:{relayed}/v1",
-                "model": "tiny",
-                **{name: secret for name, (_, secret) in keys.items()},
-            }
-        )
+    with upstream(folder) as failing:
+        own = serving(folder, "--store", "symposia.db", "--budget", str(policy))
+        url = f"http://127.0.0.1:{failing.port}/v1"
+        relayed = serving(folder, "--insecure-dev", "--store", "memory", "--upstream", url)
+        with own, relayed:
+            yield json.dumps(
+                {
+                    "url": f"http://127.0.0.1:{own.port}/v1",
+                    "cutting": f"http://127.0.0.1:{relayed.port}/v1",
+                    "model": "tiny",
+                    **{name: secret for name, (_, secret) in keys.items()},
+                }
+            )
 
 
 @pytest.mark.slow

@@ -115,6 +115,13 @@ def test_buckets_hold_what_does_not_exceed_them(latencies_ms: list[float]) -> No
     assert abs(of(samples, f"{name}_sum") - sum(latencies_ms) / 1000) < 1e-6 * (1 + sum(latencies_ms))
 
 
+def test_a_value_on_a_bound_is_within_it() -> None:
+    """As Prometheus reads `le`."""
+    samples = scraped(folded(*(served(latency_ms=bound * 1000) for bound in DURATION_S)))
+    for count, bound in enumerate(DURATION_S, start=1):
+        assert of(samples, "steering_request_duration_seconds_bucket", le=f"{bound:g}") == count
+
+
 def test_overhead_is_what_the_model_did_not_take() -> None:
     """Latency less backend time, never below zero."""
     samples = scraped(
@@ -164,14 +171,15 @@ def test_leases_are_those_not_settled() -> None:
     ends = [BudgetSettled(outcome="settled", lease="a"), BudgetSettled(outcome="expired", lease="b")]
     late = BudgetSettled(outcome="late", lease="b")
     assert of(scraped(folded(*held, refused)), "steering_budget_leases") == 3
+    assert of(scraped(folded(*held, *ends)), "steering_budget_leases") == 1
     assert of(scraped(folded(*held, *ends, late)), "steering_budget_leases") == 1
 
 
 def test_readings_are_taken_when_asked() -> None:
     """In flight, queue, kill switch, and each pool: the fuller field's ratio, and the tokens held."""
     pools = (
-        Standing(pool="tiny/calm", field="tokens", used=50, reserved=30, limit=100),
         Standing(pool="tiny/calm", field="requests", used=9, reserved=1, limit=10),
+        Standing(pool="tiny/calm", field="tokens", used=50, reserved=30, limit=100),
         Standing(pool="none left", field="requests", used=0, reserved=0, limit=0),
     )
     samples = scraped(folded(), in_flight=3, event_queue=7, killed=True, standings=pools, untraced=2)

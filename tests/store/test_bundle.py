@@ -74,6 +74,7 @@ GOOD = members(packed(STEERED, {DA: A, DB: B}))
         ({**GOOD, "../evil.safetensors": b"x"}, "evil"),
         ({**GOOD, "vectors/../../evil.safetensors": b"x"}, "evil"),
         ({**GOOD, "readme.txt": b"x"}, "readme.txt"),
+        ({PATH_A.removeprefix("vectors/"): A, **GOOD}, "expected profile.json and vectors/"),
         ({**GOOD, "profile.json": b"{}"}, "profile.json"),
         (
             {**GOOD, "profile.json": GOOD["profile.json"].replace(b"tool_rounds", b"tool_bounds")},

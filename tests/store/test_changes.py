@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,9 @@ from symposia.core.profile import Profile
 from symposia.core.served import KillSwitched
 from symposia.core.store import Entry
 from symposia.store import Storage, opened
-from symposia.store import sqlite as sqlite_store
 from symposia.store.audit import Act
 from symposia.store.refusals import AliasConflict
+from symposia.store.sqlite import MEMORY, POLL_S, Sqlite
 
 KILL = Entry(event=KillSwitched(on=True, actor="a", reason="r"), stream="kill", time=1.0)
 
@@ -84,5 +85,20 @@ def test_two_storages_of_one_place_hear_each_other(shared_url: str, clock: Virtu
 
 
 def test_a_file_is_looked_at_often_enough() -> None:
-    """Another process's decision is seen within 200 ms of looking, five times inside the promised second."""
-    assert sqlite_store._POLL_S <= 0.2
+    """Another process's decision is looked for every 200 ms, five times inside the promised second."""
+    assert POLL_S <= 0.2
+
+
+@pytest.mark.parametrize("place", [MEMORY, "a file"])
+def test_decisions_of_the_same_process_need_no_look(tmp_path: Path, clock: VirtualClock, place: str) -> None:
+    """A follower that looks once an hour is woken by a decision of a thread beside it, and let go by closing."""
+    path = MEMORY if place == MEMORY else str(tmp_path / "s.db")
+    heard: list[bool] = []
+    with Storage(Sqlite(path, poll_s=3600.0), clock) as storage:
+        for end in (lambda: storage.events.append(KILL), storage.close):
+            follower = threading.Thread(target=lambda: heard.append(storage.changed(3600.0)))
+            follower.start()
+            end()
+            follower.join(30)
+            assert not follower.is_alive()
+    assert heard == [True, False]

@@ -101,6 +101,19 @@ def test_a_connection_cut_while_waiting_is_told(postgres: Storage) -> None:
 
 
 @pytest.mark.services
+def test_a_decision_is_told_by_the_server_itself(clock: VirtualClock) -> None:
+    """PostgreSQL says so to who listens, with the schema it was in; of measurements it says nothing."""
+    with schema() as url, opened(url, clock=clock) as one, opened(url, clock=clock) as two:
+        assert not two.changed(0.0)
+        one.events.extend([ENTRY])
+        one.events.append(ENTRY)
+        with two._database._ear.used() as connection:
+            (note,) = connection.notifies(timeout=30.0, stop_after=1)
+            assert note.payload in url
+            assert list(connection.notifies(timeout=0.1)) == []
+
+
+@pytest.mark.services
 def test_a_server_that_is_not_there(clock: VirtualClock) -> None:
     """It is said which, and never with its password."""
     pytest.importorskip("psycopg")

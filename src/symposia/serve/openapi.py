@@ -20,6 +20,17 @@ VERSION = "1"
 _REF = "#/components/schemas/{name}"
 _KEYED = ("invalid_api_key", "insufficient_scope", "server_is_overloaded")
 _SENT = ("invalid_json", "invalid_value", "unknown_parameter", "request_too_large", "unsupported_media_type")
+_ANY: Json = {"required": True, "schema": {"type": "string", "minLength": 1}}
+_PARAMETERS: dict[str, Json] = {
+    name: {"required": True, "schema": {"type": "string", "pattern": pattern}}
+    for name, pattern in {
+        "digest": "^sha256:[0-9a-f]{12,64}$",
+        "name": "^[a-z0-9][a-z0-9._-]{0,62}$",
+        "key": "^[a-z2-7]{12}$",
+        "if-match": '^"[0-9]{1,18}"$',
+    }.items()
+}
+"""Pieces of paths and headers that are not just any text."""
 _ALWAYS = ("internal_error",)
 _LIMITS = ("max_tokens", "max_completion_tokens")
 
@@ -90,6 +101,7 @@ def _operation(route: Route, named: dict[type[msgspec.Struct], Json], schemas: J
     parameters = [_in_path(name) for name in route.parameters]
     if route.query is not None:
         parameters += _in_query(schemas[_name(named[route.query])])
+    parameters += [_PARAMETERS[name] | {"name": name, "in": "header"} for name in route.headers]
     if parameters:
         made["parameters"] = parameters
     if route.asks is not None:
@@ -145,7 +157,7 @@ def _json_of(schema: Json) -> Json:
 
 
 def _in_path(name: str) -> Json:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    return _PARAMETERS.get(name, _ANY) | {"name": name, "in": "path"}
 
 
 def _in_query(schema: Json) -> list[Json]:

@@ -17,8 +17,8 @@ class Route(NamedTuple):
 
     `scopes`: any of them opens it; none: no key is asked. `asks` and `answers` are the JSON bodies, None for none;
     `events` what a `text/event-stream` of it consists of; `media` the type of a body that no struct describes. `query`
-    has a field for each parameter. `also` are other statuses with bodies of their own. `faults` are codes beside those
-    its scopes and its body bring.
+    has a field for each parameter; `headers` must be sent. `also` are other statuses with bodies of their own. `faults`
+    are codes beside those its scopes and its body bring.
     """
 
     method: Method
@@ -30,6 +30,7 @@ class Route(NamedTuple):
     events: type[msgspec.Struct] | None = None
     media: str | None = None
     query: type[msgspec.Struct] | None = None
+    headers: tuple[str, ...] = ()
     status: int = 200
     also: tuple[tuple[int, type[msgspec.Struct]], ...] = ()
     faults: tuple[str, ...] = ()

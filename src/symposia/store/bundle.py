@@ -91,8 +91,7 @@ def _path(digest: str) -> str:
 
 
 def _digest(path: str, what: str) -> str:
-    name = path.removeprefix(_FOLDER).removesuffix(_SUFFIX)
-    digest = f"sha256:{name}"
-    if _path(digest) != path or "/" in name:
+    digest = f"sha256:{path.removeprefix(_FOLDER).removesuffix(_SUFFIX)}"
+    if _path(digest) != path:
         raise InvalidInput(f"{what}: expected {PROFILE} and {_FOLDER}*{_SUFFIX}; got {path!r}")
     return digest

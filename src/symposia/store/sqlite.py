@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Final
@@ -16,16 +17,17 @@ from .sql import REVISE, REVISION, Bound, Row, Writing
 
 MEMORY: Final = ":memory:"
 _BUSY_S = 30.0  # how long a writer waits for the others
-_POLL_S = 0.2  # how often another process's writes are looked for
+POLL_S: Final = 0.2
+"""How often another process's decisions are looked for; those of this process wake at once."""
 
 
 class Sqlite:
     """One connection for all threads of this process, and one that only looks for changes, once somebody waits."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, poll_s: float = POLL_S) -> None:
         """Open or make the file; `InvalidInput` if it is not a database."""
-        self._path, self._lock = path, threading.RLock()
-        self._rung, self._closed = threading.Condition(), False
+        self._path, self._poll_s, self._lock = path, poll_s, threading.RLock()
+        self._bell, self._rings, self._closed = threading.Condition(), 0, False
         self._connection = _connect(path)
         self._feed: sqlite3.Connection | None = None
         self._seen, self._version = 0, -1
@@ -53,30 +55,37 @@ class Sqlite:
                     self._connection.execute("ROLLBACK")
                 raise
         if transaction.telling:
-            with self._rung:
-                self._rung.notify_all()
+            self._ring()
 
     def watch(self) -> None:
         self._seen = int(self.rows(REVISION)[0][0])
 
     def changed(self, timeout_s: float) -> bool:
-        for left in range(ceil(timeout_s / _POLL_S), -1, -1):
+        for left in range(ceil(timeout_s / self._poll_s), -1, -1):
+            rings = self._rings
             before, self._seen = self._seen, self._look()
             if self._seen != before:
                 return True
-            with self._rung:
+            with self._bell:
                 if left and not self._closed:
-                    self._rung.wait(min(_POLL_S, timeout_s))
+                    self._bell.wait_for(partial(self._rang, rings), min(self._poll_s, timeout_s))
         return False
 
     def close(self) -> None:
-        with self._rung:
-            self._closed = True
-            self._rung.notify_all()
+        self._closed = True
+        self._ring()
         with self._lock:
             self._connection.close()
             if self._feed is not None:
                 self._feed.close()
+
+    def _ring(self) -> None:
+        with self._bell:
+            self._rings += 1
+            self._bell.notify_all()
+
+    def _rang(self, before: int) -> bool:
+        return self._rings != before
 
     def _look(self) -> int:
         """The revision, read only when another connection's commit has changed the file's version."""

@@ -86,8 +86,8 @@ CASES: dict[tuple[str, str], tuple[Change, str]] = {
         _at_once("POST", "/keys", {"name": "n", "scopes": ["inference"], "reason": WHY}),
         "key_created",
     ),
-    ("POST", "/keys/{id}/rotate"): (_rotate, "key_rotated"),
-    ("DELETE", "/keys/{id}"): (_revoke, "key_revoked"),
+    ("POST", "/keys/{key}/rotate"): (_rotate, "key_rotated"),
+    ("DELETE", "/keys/{key}"): (_revoke, "key_revoked"),
     ("POST", "/kill"): (
         _at_once("POST", "/kill", {"on": True, "reason": WHY}, scope="kill"),
         "kill_switched",
@@ -124,7 +124,7 @@ async def test_a_change_that_is_refused_leaves_no_trace(desk: Office) -> None:
     acts, events = desk.storage.audit(), _decisions(desk)
     for route in CHANGES:
         digest = "sha256:" + "1" * 64
-        path = route.path.removeprefix(PREFIX).format(digest=digest, model="tiny", name="a", id="a" * 12)
+        path = route.path.removeprefix(PREFIX).format(digest=digest, model="tiny", name="a", key="a" * 12)
         answer = await desk.ask(route.method, path, {}, scope="admin-read")
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "insufficient_scope")
         assert answer.json()["error"]["param"] == route.scopes[0]

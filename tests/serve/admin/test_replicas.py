@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,10 @@ import httpx2
 import pytest
 
 from symposia.core.clock import SystemClock
+from symposia.core.profile import Profile
+from symposia.core.request import Backend, Delta, Item, ModelCard, Prompt, Request
 from symposia.core.served import BudgetDecision, BudgetWarning
+from symposia.core.value import decode
 from symposia.serve.ledger.opened import opened as open_ledger
 from symposia.store import opened
 from tests.serve.admin.office import HELLO, STEERED, scripted
@@ -40,15 +45,29 @@ class Pair:
         return self.client.post(f"{self.servers[at].url}/chat/completions", json=HELLO | more)
 
 
+class Endless:
+    """A model that says one word and then nothing, until whoever listens has left."""
+
+    async def describe(self, model: str) -> ModelCard:
+        return await scripted().describe(model)
+
+    async def render(self, request: Request) -> Prompt:
+        return await scripted().render(request)
+
+    async def generate(self, request: Request) -> AsyncIterator[Item]:
+        yield Delta(text="so")
+        await asyncio.Event().wait()
+
+
 @contextmanager
-def pair(url: str, ledger: str = "memory") -> Iterator[Pair]:
+def pair(url: str, ledger: str = "memory", backend: Callable[[], Backend] = scripted) -> Iterator[Pair]:
     """Two servers that live within; each opens the ledger for itself."""
     with ExitStack() as stack:
         servers = []
         for _ in range(2):
             storage = stack.enter_context(opened(url, clock=SystemClock()))
             serving = Serving(
-                {"tiny": scripted()},
+                {"tiny": backend()},
                 storage=storage,
                 ledger=open_ledger(ledger, clock=SystemClock()),
                 addresses={"tiny": "script:tiny"},
@@ -126,3 +145,25 @@ def test_a_soft_line_is_told_of_once_over_both(tmp_path: Path, hard: bool) -> No
         assert [both.chat(n % 2).status_code for n in range(6)] == [200] * 6
         warnings = [e for serving in both.servers for e in serving.events if isinstance(e, BudgetWarning)]
         assert len(warnings) == 2
+
+
+def test_steered_streams_are_cut_at_both_and_plain_ones_go_on(tmp_path: Path) -> None:
+    """`cut` ends what is steered with an error and no `[DONE]`, also at the other server; what is not, stays."""
+    with pair(str(tmp_path / "s.db"), backend=Endless) as both, ExitStack() as open_streams:
+        profile = decode(json.dumps(STEERED), Profile)
+        digest = both.servers[0].storage.profiles.put(profile, actor="test")
+        models = [(at, name) for at in (0, 1) for name in ("tiny", f"tiny@{digest}")]
+        until(lambda: all(digest in serving.server.view.profiles for serving in both.servers))
+        lines: dict[tuple[int, str], Iterator[str]] = {}
+        for at, name in models:
+            url = f"{both.servers[at].url}/chat/completions"
+            stream = both.client.stream("POST", url, json=HELLO | {"model": name, "stream": True})
+            lines[at, name] = open_streams.enter_context(stream).iter_lines()
+            assert '"so"' in next(lines[at, name])
+        both.ask("POST", "/kill", {"on": True, "cut": True, "reason": "drill"})
+        for at in (0, 1):
+            rest = [line for line in lines[at, f"tiny@{digest}"] if line.startswith("data:")]
+            assert "steering_disabled" in rest[-1]
+            assert "[DONE]" not in "".join(rest)
+        under_way = [len(list(serving.server.watch.under_way)) for serving in both.servers]
+        assert under_way == [1, 1]

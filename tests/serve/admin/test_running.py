@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
+from symposia.serve.admin.table import OPERATIONS, PREFIX
 from tests.serve.admin.office import STEERED, Office, office
 
 
@@ -189,3 +191,39 @@ async def test_without_a_key_nothing_is_told() -> None:
         for header in ({}, {"authorization": "Bearer sk-sym-aaaaaaaaaaaa-" + "a" * 43}):
             answer = await desk.client.get("/admin/v1/keys", headers=header)
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
+async def test_no_reading_tells_a_secret(desk: Office) -> None:
+    """Whatever is read, after everything was changed: no key, no hash of one, no header that held it."""
+    digest = await pointed(desk)
+    await desk.chat(model="tiny@warm")
+    made = (await desk.ask("POST", "/keys", {"name": "app", "scopes": ["inference"]})).json()
+    desk.app.server.journal.close()
+    hidden = [secret.partition("-")[2][20:] for secret in [*desk.secrets.values(), made["secret"]]]
+    hidden += [key.sha256 for key in desk.storage.keys.all()]
+    for operation in OPERATIONS:
+        if operation.route.method == "GET":
+            path = operation.route.path.removeprefix(PREFIX).format(digest=digest, model="tiny", name="warm")
+            answer = await desk.ask("GET", path)
+            assert answer.status_code == 200
+            told = answer.text + str(answer.headers)
+            assert [secret for secret in hidden if secret in told] == []
+
+
+async def test_while_the_store_is_away_nothing_changes_and_serving_goes_on(tmp_path: Path) -> None:
+    """Every change is 503 and leaves things as they were; requests are answered from the last snapshot."""
+    async with office(str(tmp_path / "s.db")) as desk:
+        await pointed(desk)
+        desk.storage.close()
+        answers = [
+            await desk.ask("POST", "/kill", {"on": True, "reason": "x"}, scope="kill"),
+            await desk.ask("POST", "/drain", {"reason": "x"}),
+            await desk.ask("POST", "/keys", {"name": "n", "scopes": ["inference"]}),
+            await desk.ask("GET", "/audit"),
+        ]
+        assert {(a.status_code, a.json()["error"]["code"]) for a in answers} == {
+            (503, "server_is_overloaded")
+        }
+        assert all(answer.headers["retry-after"] == "1" for answer in answers)
+        steered = await desk.chat(model="tiny@warm")
+        assert (steered.status_code, steered.headers["x-steering-applied"]) == (200, "true")

@@ -25,7 +25,7 @@ def told() -> Iterator[None]:
     except UnknownProfile as error:
         raise Fault("steering_profile_not_found", str(error), param="digest") from error
     except UnknownKey as error:
-        raise Fault("not_found", str(error), param="id") from error
+        raise Fault("not_found", str(error), param="key") from error
     except UnknownPool as error:
         raise Fault("not_found", str(error), param="pool") from error
     except Conflict as error:

@@ -6,13 +6,17 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from symposia.core.value import Count
 from symposia.serve.wire.asked import Asked, NonEmpty
 from symposia.store.keys import Scope
 
-Reason = Annotated[str, Meta(min_length=1, max_length=10_000)]
-Told = Annotated[str, Meta(max_length=10_000)]
-Seconds = Annotated[float, Meta(gt=0)]
+Reason = Annotated[str, Meta(pattern=r"^[^\x00]*[^\s\x00][^\x00]*$", max_length=10_000)]
+Told = Annotated[str, Meta(pattern=r"^[^\x00]*$", max_length=10_000)]
+Named = Annotated[str, Meta(pattern=r"^[^\x00]*[^\s\x00][^\x00]*$", max_length=200)]
+Globs = Annotated[tuple[Named, ...], Meta(min_length=1, max_length=64)]
+Digest = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{12,64}$")]
+Life = Annotated[float, Meta(ge=1, le=3_200_000_000)]
+"""Seconds from now; at most a hundred years."""
+Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 MOST_EVENTS = 10_000
 
 
@@ -43,7 +47,7 @@ class AliasesQuery(Asked, frozen=True, kw_only=True):
 class MoveForm(Asked, frozen=True, kw_only=True):
     """Point an alias at the profile `to` if it is at `expect` now; "none" and null are nowhere."""
 
-    to: NonEmpty
+    to: Digest
     expect: str | None
     reason: Told
     evidence: Told = ""
@@ -60,7 +64,7 @@ class RemoveQuery(Asked, frozen=True, kw_only=True):
 class AuditQuery(Asked, frozen=True, kw_only=True):
     """Acts after a number, at most so many."""
 
-    since: Count = 0
+    since: Number = 0
     limit: Annotated[int, Meta(ge=1, le=MOST_EVENTS)] = 1000
 
 
@@ -102,24 +106,24 @@ class DrainForm(Asked, frozen=True, kw_only=True):
 class KeyForm(Asked, frozen=True, kw_only=True):
     """A key to make. `models` and `profiles` are globs; `expires_s` counts from now."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    name: Named
     scopes: Annotated[tuple[Scope, ...], Meta(min_length=1)]
-    models: Annotated[tuple[NonEmpty, ...], Meta(min_length=1, max_length=64)] = ("*",)
-    profiles: Annotated[tuple[NonEmpty, ...], Meta(min_length=1, max_length=64)] = ("*",)
-    expires_s: Seconds | None = None
+    models: Globs = ("*",)
+    profiles: Globs = ("*",)
+    expires_s: Life | None = None
     reason: Told = ""
 
 
 class RotateForm(Asked, frozen=True, kw_only=True):
     """The old key opens for `grace_s` more."""
 
-    grace_s: Annotated[float, Meta(ge=0)] = 0.0
+    grace_s: Annotated[float, Meta(ge=0, le=3_200_000_000)] = 0.0
     reason: Told = ""
 
 
 class EventsQuery(Asked, frozen=True, kw_only=True):
     """Events after a number, of types named with commas between them, at most so many."""
 
-    after: Count = 0
+    after: Number = 0
     type: str = ""
     limit: Annotated[int, Meta(ge=1, le=MOST_EVENTS)] = 1000

@@ -6,7 +6,8 @@ from asyncio import to_thread
 from typing import TYPE_CHECKING
 
 from symposia.serve.auth import demand
-from symposia.store.keys import Key
+from symposia.serve.faults import Fault
+from symposia.store.keys import Key, find_key
 
 from .forms import KeyForm, Note, RotateForm
 from .operation import Ask, Reply
@@ -48,9 +49,11 @@ async def create(server: Server, ask: Ask[KeyForm, None]) -> Reply:
 
 async def rotate(server: Server, ask: Ask[RotateForm, None]) -> Reply:
     """A key like that one in its place; the old one opens a while longer."""
-    form, key = ask.body, ask.path["id"]
+    form, key, now = ask.body, ask.path["key"], server.clock.time()
 
     def made() -> tuple[Key, Secret]:
+        if not find_key(server.storage.keys.all(), key).opens(now):
+            raise Fault("not_found", f"key {key} opens nothing any more; create a new one", param="key")
         return server.storage.keys.rotate(key, grace_s=form.grace_s, actor=ask.actor, reason=form.reason)
 
     return _told(*await to_thread(made))
@@ -58,7 +61,7 @@ async def rotate(server: Server, ask: Ask[RotateForm, None]) -> Reply:
 
 async def revoke(server: Server, ask: Ask[None, Note]) -> Reply:
     """Let a key open nothing from now on."""
-    key, reason = ask.path["id"], ask.query.reason
+    key, reason = ask.path["key"], ask.query.reason
     ended = await to_thread(lambda: server.storage.keys.revoke(key, actor=ask.actor, reason=reason))
     return Reply(key_shown(ended))
 

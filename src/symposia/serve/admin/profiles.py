@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from asyncio import to_thread
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from .trial import tried
 
 if TYPE_CHECKING:
     from symposia.serve.server import Server
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{12,64}")
 
 
 async def listed(server: Server, ask: Ask[None, None]) -> Reply:
@@ -60,7 +63,7 @@ async def archive(server: Server, ask: Ask[ReasonForm, None]) -> Reply:
     profiles = server.storage.profiles
 
     def archived() -> Stored:
-        digest = profiles.find(ask.path["digest"], archived=True)
+        digest = _find(server, ask.path["digest"])
         profiles.archive(digest, actor=ask.actor, reason=ask.body.reason)
         return profiles.stored(digest)
 
@@ -74,4 +77,15 @@ def served(server: Server, profile: Profile) -> ServedModel | None:
 
 def _shown(server: Server, selector: str) -> ProfileShown:
     profiles = server.storage.profiles
-    return profile_shown(profiles.stored(profiles.find(selector, archived=True)), profiles.aliases())
+    return profile_shown(profiles.stored(_find(server, selector)), profiles.aliases())
+
+
+def _find(server: Server, selector: str) -> str:
+    """The whole digest that a piece of a path begins."""
+    if not _DIGEST.fullmatch(selector):
+        raise Fault(
+            "steering_profile_not_found",
+            f"expected a digest, sha256: and 12 to 64 hex digits; got {selector[:80]!r}",
+            param="digest",
+        )
+    return server.storage.profiles.find(selector, archived=True)

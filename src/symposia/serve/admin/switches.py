@@ -34,8 +34,8 @@ async def drain(server: Server, ask: Ask[DrainForm, None]) -> Reply:
     before, after = Drained(on=server.drain.on), Drained(on=form.on)
     if before != after:
         event = Draining(on=form.on, actor=ask.actor, reason=form.reason)
-        server.drain.on = form.on
         await _kept(server, Entry(event=event, stream="server", time=server.clock.time()), before, after)
+        server.drain.on = form.on
     return Reply(after)
 
 

@@ -139,6 +139,7 @@ _BUDGETS: tuple[Operation, ...] = (
             _WRITE,
             asks=FlatPolicy,
             query=forms.Why,
+            headers=("if-match",),
             answers=shown.Revised,
             faults=("ambiguous_budget", "precondition_failed"),
         ),
@@ -201,7 +202,7 @@ _KEYS: tuple[Operation, ...] = (
     Operation(
         Route(
             "POST",
-            f"{PREFIX}/keys/{{id}}/rotate",
+            f"{PREFIX}/keys/{{key}}/rotate",
             "A key in another's place; the answer holds its secret, once.",
             _WRITE,
             asks=forms.RotateForm,
@@ -214,7 +215,7 @@ _KEYS: tuple[Operation, ...] = (
     Operation(
         Route(
             "DELETE",
-            f"{PREFIX}/keys/{{id}}",
+            f"{PREFIX}/keys/{{key}}",
             "Let a key open nothing any more.",
             _WRITE,
             query=forms.Note,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
+from typing import cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from symposia.core.errors import InvalidInput
@@ -91,8 +92,7 @@ class _Wire(asyncio.Protocol):
         self.broken = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's are of no such class
 
     def send(self, parts: tuple[bytes, ...]) -> asyncio.Future[Answer]:
         """The answer, some time later."""

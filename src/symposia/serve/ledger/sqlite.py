@@ -95,6 +95,7 @@ class SqliteLedger:
             due = (ticks(lease.expires_s), lease.id)
             is_open = file.execute("DELETE FROM budget_lease WHERE due = ? AND id = ?", due).rowcount == 1
             if lease.charges and not is_open and not _settle_late(file, lease.id):
+                self._seen = _Seen()  # looking moves windows on, and nothing is written
                 return again(windows, lease, now)
             answer = settle(
                 windows,
@@ -124,7 +125,9 @@ class SqliteLedger:
         """As `Ledger.standings`."""
         with await self._begun() as (file, now):
             if pools:
-                return looked(self._windows(file, pools), pools, now)
+                windows = self._windows(file, pools)
+                self._seen = _Seen()  # looking moves windows on, and nothing is written
+                return looked(windows, pools, now)
             rows = file.execute("SELECT pool, field, state FROM budget_window").fetchall()
             return alive({(pool, field): unpacked(state) for pool, field, state in rows}, now)
 
