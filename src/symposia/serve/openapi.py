@@ -27,10 +27,9 @@ _PARAMETERS: dict[str, Json] = {
         "digest": "^sha256:[0-9a-f]{12,64}$",
         "name": "^[a-z0-9][a-z0-9._-]{0,62}$",
         "key": "^[a-z2-7]{12}$",
-        "if-match": '^"[0-9]{1,18}"$',
     }.items()
 }
-"""Pieces of paths and headers that are not just any text."""
+"""Pieces of paths that are not just any text."""
 _ALWAYS = ("internal_error",)
 _LIMITS = ("max_tokens", "max_completion_tokens")
 
@@ -101,7 +100,7 @@ def _operation(route: Route, named: dict[type[msgspec.Struct], Json], schemas: J
     parameters = [_in_path(name) for name in route.parameters]
     if route.query is not None:
         parameters += _in_query(schemas[_name(named[route.query])])
-    parameters += [_PARAMETERS[name] | {"name": name, "in": "header"} for name in route.headers]
+    parameters += [{"name": name, "in": "header", "schema": {"type": "string"}} for name in route.headers]
     if parameters:
         made["parameters"] = parameters
     if route.asks is not None:

@@ -17,7 +17,7 @@ class Route(NamedTuple):
 
     `scopes`: any of them opens it; none: no key is asked. `asks` and `answers` are the JSON bodies, None for none;
     `events` what a `text/event-stream` of it consists of; `media` the type of a body that no struct describes. `query`
-    has a field for each parameter; `headers` must be sent. `also` are other statuses with bodies of their own. `faults`
+    has a field for each parameter; `headers` are read. `also` are other statuses with bodies of their own. `faults`
     are codes beside those its scopes and its body bring.
     """
 
