@@ -57,7 +57,7 @@ class Serving:
             ledger=self.ledger,
             clock=clock,
             random=os.urandom,
-            redactor=redactor,
+            redactor=redactor or Redactor({}),
             listeners=(lambda _, event: self.events.append(event),),
             reporters=(lambda request_id, error: self.failures.append((request_id, error)),),
         )

@@ -232,3 +232,5 @@ def test_a_spent_rate_is_retried_as_long_as_it_says():
         assert limited.value.code == "rate_limit_exceeded"
         assert limited.value.response.headers["x-should-retry"] == "true"
         assert int(limited.value.response.headers["retry-after"]) == 1
+        assert limited.value.response.headers["x-ratelimit-limit-requests"] == "1"
+        assert limited.value.response.headers["x-ratelimit-remaining-requests"] == "0"

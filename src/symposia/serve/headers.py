@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from .address import Addressed
 from .budget import Decision
@@ -29,20 +29,25 @@ def headers_of(
             (b"x-steering-arm", found.arm.encode()),
             (b"x-steering-canary", found.canary.encode() or b"none"),
         ]
-        if applied is not None:
-            headers.append((b"x-steering-applied", applied.encode()))
+        headers.append((b"x-steering-applied", (applied or "false").encode()))
+    return headers
+
+
+def pool_headers(standings: Sequence[Standing]) -> Headers:
+    """What is left of the tightest pool of requests, and of tokens."""
+    headers: Headers = []
+    for field in _FIELDS if standings else ():
+        held = [standing for standing in standings if standing.field == field]
+        if held:
+            headers += _limit_headers(field, min(held, key=_share_free))
     return headers
 
 
 def budget_headers(decision: Decision | None, asked_maximum: int) -> Headers:
-    """What is left of the tightest pool of requests and of tokens; the warning past a soft line; what was shrunk."""
+    """Those of the pools a request holds; the warning past a soft line; what its output was shrunk to."""
     if decision is None or not decision.standings:
         return []
-    headers: Headers = []
-    for field in _FIELDS:
-        held = [standing for standing in decision.standings if standing.field == field]
-        if held:
-            headers += _limit_headers(field, min(held, key=_share_free))
+    headers = pool_headers(decision.standings)
     warned = list(_past_soft(decision))
     if warned:
         headers.append((b"x-steering-budget-warning", ", ".join(warned).encode("latin-1", "replace")))

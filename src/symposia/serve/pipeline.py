@@ -22,7 +22,7 @@ from .call import Call, Gone, Headers
 from .delivery import Delivery, Turn
 from .faults import Fault, View, fault_of
 from .generation import Generation
-from .headers import budget_headers, fault_headers, headers_of
+from .headers import fault_headers, headers_of
 from .replies import failed
 from .reservation import Reservation
 from .stream import HEADERS
@@ -236,13 +236,13 @@ class Exchange:
 
     def _headers(self, status: int, own: Headers) -> Headers:
         server, book = self._server, self._book
-        shown = None
+        shown = "false"
         if status == 200 and book.found is not None:
             shown = book.applied or ("true" if book.found.steered else "false")
             book.status = status
         taken_ms = (server.clock.monotonic() - book.began) * 1e3
         every = headers_of(book.request_id, taken_ms, book.found, shown, [*own, *server.fixed_headers])
-        return every + budget_headers(self._held.decision, self._held.maximum)
+        return every + self._held.headers()
 
 
 def _timed_out(phase: Phase) -> BackendError:

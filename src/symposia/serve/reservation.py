@@ -12,8 +12,10 @@ from symposia.core.served import LedgerDown
 from . import budget
 from .address import Addressed
 from .budget import Ask, BudgetExceeded, Decision, Route
+from .call import Headers
 from .faults import refused
-from .ledger import LedgerUnreachable
+from .headers import budget_headers, pool_headers
+from .ledger import LedgerUnreachable, Standing
 
 if TYPE_CHECKING:
     from .server import Server
@@ -27,6 +29,7 @@ class Reservation:
         self._settled = False
         self.decision: Decision | None = None
         self.prompt_tokens = self.maximum = 0
+        self._refused: tuple[Standing, ...] = ()
 
     async def hold(self, requests: tuple[Request, ...], found: Addressed, key: str) -> tuple[Request, ...]:
         """Reserve for all choices; the requests, shrunk to what is free where the policy wants that.
@@ -46,6 +49,7 @@ class Reservation:
             )
         except BudgetExceeded as error:
             server.emit(budget.blocked(error, self._request_id, revision))
+            self._refused = error.refusal.standings
             raise refused(error.refusal) from None
         except LedgerUnreachable as error:
             server.emit(LedgerDown(request_id=self._request_id, admitted=False, why=str(error)))
@@ -60,6 +64,12 @@ class Reservation:
         if decision.maximum < self.maximum:
             return tuple(_shrunk(request, decision.maximum) for request in requests)
         return requests
+
+    def headers(self) -> Headers:
+        """How the pools stand, held or refused."""
+        if self._refused:
+            return pool_headers(self._refused)
+        return budget_headers(self.decision, self.maximum)
 
     async def settle(self, *, tokens: int, requests: int) -> None:
         """What was used, in place of what was held. A ledger out of reach lets the lease run out by itself."""

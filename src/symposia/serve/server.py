@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,9 @@ _EXPIRE_S = 1.0
 _STOP_S = 5.0
 _DRAWN = 4096
 
+Closer = Callable[[], Awaitable[None]]
+"""Lets go of what a backend holds open, in the loop that served."""
+
 Reporter = Callable[[str, BaseException], None]
 """Is told of what nobody foresaw: the request's id, and what was raised."""
 Arrival = Callable[[Call], None]
@@ -63,32 +67,22 @@ class Pool:
         return self._left[self._at - size : self._at]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Kit:
     """What a server is given beside its settings. `random` gives so many random bytes."""
 
-    def __init__(
-        self,
-        *,
-        backends: Mapping[str, Backend],
-        storage: Storage,
-        ledger: Ledger,
-        clock: Clock,
-        random: Callable[[int], bytes],
-        redactor: Redactor | None = None,
-        metrics: Metrics | None = None,
-        listeners: tuple[Listener, ...] = (),
-        reporters: tuple[Reporter, ...] = (),
-        arrivals: tuple[Arrival, ...] = (),
-        telemetry: Telemetry | None = None,
-    ) -> None:
-        self.backends, self.storage, self.ledger, self.clock = backends, storage, ledger, clock
-        self.random, self.redactor = random, redactor or Redactor({})
-        self.metrics = metrics or Metrics(__version__, self.redactor)
-        self.listeners: tuple[Listener, ...] = (self.metrics, *listeners)
-        if telemetry is not None:
-            self.listeners = (*self.listeners, telemetry)
-        self.reporters, self.arrivals = reporters, arrivals
-        self.telemetry = telemetry
+    backends: Mapping[str, Backend]
+    storage: Storage
+    ledger: Ledger
+    clock: Clock
+    random: Callable[[int], bytes]
+    redactor: Redactor = field(default_factory=lambda: Redactor({}))
+    metrics: Metrics | None = None
+    listeners: tuple[Listener, ...] = ()
+    reporters: tuple[Reporter, ...] = ()
+    arrivals: tuple[Arrival, ...] = ()
+    telemetry: Telemetry | None = None
+    closers: tuple[Closer, ...] = ()
 
 
 class Server:
@@ -98,14 +92,17 @@ class Server:
         self.settings, self.clock, self.redactor = settings, kit.clock, kit.redactor
         self.storage, self.ledger = kit.storage, kit.ledger
         self.random, self._reporters, self._arrivals = Pool(kit.random), kit.reporters, kit.arrivals
-        self.telemetry = kit.telemetry
+        self.telemetry, self._closers = kit.telemetry, kit.closers
         self.traces: Traces | None = None
         self.models: dict[str, ServedModel] = served_models(settings, kit.backends)
-        self.metrics = kit.metrics
+        self.metrics = kit.metrics or Metrics(__version__, kit.redactor)
+        told: tuple[Listener, ...] = (self.metrics, *kit.listeners)
+        if kit.telemetry is not None:
+            told = (*told, kit.telemetry)
         keys_file = None if settings.keys_file is None else Path(settings.keys_file)
         self.view: Snapshot = taken(kit.storage, keys_file)
         self.follower = Follower(kit.storage, kit.clock, self.see, keys_file)
-        self.journal = Journal(kit.storage.events, kit.clock, listeners=kit.listeners)
+        self.journal = Journal(kit.storage.events, kit.clock, listeners=told)
         self.emit = self.journal.emit
         self.watch = Watch(kit.clock)
         self.route: Route = champion_or_plain
@@ -156,6 +153,8 @@ class Server:
             await asyncio.to_thread(self.telemetry.close)
         await asyncio.to_thread(self.journal.close)
         await self.ledger.aclose()
+        for close in self._closers:
+            await close()
 
     def see(self, view: Snapshot) -> None:
         """From the next request on, this is how things stand."""

@@ -78,8 +78,10 @@ def assembled(told: Configured, world: World, *, listens: bool = True) -> Iterat
         def arrived(call: Call) -> None:
             log.received(clock.time(), call.request_id, call.method, call.path, call.fields.items())
 
+        backends = backends_of(settings, world.env, clock, unknown=metrics.unknown_field)
         kit = Kit(
-            backends=backends_of(settings, world.env, clock, unknown=metrics.unknown_field),
+            backends=backends.named,
+            closers=backends.closers,
             storage=storage,
             ledger=_ledger(settings, storage, told.policy or view.policy, clock),
             clock=clock,

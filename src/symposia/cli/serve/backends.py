@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from symposia.backends.keys import read_key
 from symposia.backends.policy import Timeouts
@@ -14,9 +14,11 @@ from symposia.core.errors import InvalidInput
 from symposia.core.models import resolve
 from symposia.core.redact import Secret
 from symposia.core.request import Backend, Item, ModelCard, Prompt, Request
+from symposia.serve.server import Closer
 from symposia.serve.settings import Settings
 
 if TYPE_CHECKING:
+    from symposia.backends.endpoints import Endpoints
     from symposia.backends.relay import Relay
 
 UPSTREAM_KEY = "INFERENCE_API_KEY"
@@ -24,12 +26,24 @@ RECORDED = "replay:"
 Unknown = Callable[[str], None]
 
 
+Built = tuple[Backend, Callable[[], None]]
+"""A backend, and what lets go of its threads and files."""
+
+
+class Backends(NamedTuple):
+    """Backends by the names of their models, and what lets go of them."""
+
+    named: dict[str, Backend]
+    closers: tuple[Closer, ...]
+
+
 class Beside:
     """A backend that a thread builds when it is first needed: imports and weights do not hold up the loop."""
 
-    def __init__(self, build: Callable[[], Backend]) -> None:
+    def __init__(self, build: Callable[[], Built]) -> None:
         self._build = build
         self._built: Backend | None = None
+        self._close: Callable[[], None] = lambda: None
         self._lock = asyncio.Lock()
 
     async def describe(self, model: str) -> ModelCard:
@@ -52,19 +66,23 @@ class Beside:
         finally:
             await stream.aclose()  # type: ignore[attr-defined]  # every generate is an async generator
 
+    async def aclose(self) -> None:
+        """Close what was built."""
+        await asyncio.to_thread(self._close)
+
     async def _ready(self) -> Backend:
         async with self._lock:
             if self._built is None:
-                self._built = await asyncio.to_thread(self._build)
+                built, self._close = await asyncio.to_thread(self._build)
+                self._built = built
             return self._built
 
 
-def backends_of(
-    settings: Settings, env: Mapping[str, str], clock: Clock, *, unknown: Unknown
-) -> dict[str, Backend]:
+def backends_of(settings: Settings, env: Mapping[str, str], clock: Clock, *, unknown: Unknown) -> Backends:
     """A backend for every name served. Local models share one engine room, relayed ones one pool of connections."""
     local = Beside(lambda: _engines(settings))
-    hosted: Backend | None = None
+    hosted: Endpoints | None = None
+    closers: list[Closer] = [local.aclose]
     found: dict[str, Backend] = {}
     for model in settings.served:
         if _is_local(model.address):
@@ -74,13 +92,16 @@ def backends_of(
         else:
             hosted = hosted or _endpoints(env)
             found[model.name] = hosted
+    if hosted is not None:
+        closers.append(hosted.aclose)
     if settings.upstream is not None:
         relay = relay_of(settings, env, clock, unknown=unknown)
         for name in settings.only:
             if name in found:
                 raise InvalidInput(f"model {name!r} is named twice: by --model and among the upstream's")
             found[name] = relay
-    return found
+        closers.append(relay.aclose)
+    return Backends(found, tuple(closers))
 
 
 def relay_of(
@@ -120,14 +141,15 @@ def _is_local(address: str) -> bool:
     return resolve(address, (*HOSTED, "scripted", "replay")).source != "endpoint"
 
 
-def _engines(settings: Settings) -> Backend:
+def _engines(settings: Settings) -> Built:
     from symposia.engine import Engines
     from symposia.interp.library import Library
 
-    return Engines(library=Library(settings.vectors))
+    engines = Engines(library=Library(settings.vectors))
+    return engines, engines.close
 
 
-def _endpoints(env: Mapping[str, str]) -> Backend:
+def _endpoints(env: Mapping[str, str]) -> Endpoints:
     from symposia.cli.endpoints import backend_for_addresses
 
     return backend_for_addresses(env, Path.cwd())

@@ -77,6 +77,7 @@ def _run_uvicorn(ready: Assembled, settings: Settings) -> int:
         backlog=_BACKLOG,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=5,
     )
     server = Draining(config, ready.app)
