@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from symposia.core.clock import Clock
@@ -26,6 +27,7 @@ class Drain:
     ) -> None:
         self._clock, self._emit, self._under_way, self._cut = clock, emit, under_way, cut
         self.on = False
+        self._drying: asyncio.Task[None] | None = None
 
     def check(self) -> None:
         """503 while draining."""
@@ -38,11 +40,12 @@ class Drain:
             self.on = True
             self._emit(Draining(on=True, actor=actor, reason=reason), "server")
 
-    def undo(self, actor: str, reason: str = "") -> None:
-        """Take requests again."""
-        if self.on:
-            self.on = False
-            self._emit(Draining(on=False, actor=actor, reason=reason), "server")
+    def turn(self, on: bool, within_s: float) -> None:
+        """Take nothing new and let run dry, or take requests again. Whoever says so has written it down."""
+        self.on = on
+        if self._drying is not None:
+            self._drying.cancel()
+        self._drying = asyncio.ensure_future(self.run_dry(within_s)) if on else None
 
     async def run_dry(self, within_s: float) -> None:
         """Until nothing runs. What still does after `within_s` is told that the server ends, and so are stragglers."""

@@ -58,10 +58,10 @@ def write_act(writing: Writing, act: Act, *, time: float) -> int:
     return int(seq) + 1
 
 
-def read_acts(reading: Reading, since: int = 0) -> tuple[AuditRow, ...]:
-    """Rows after a number, in order."""
-    rows = reading.rows(f"SELECT {COLUMNS} FROM audit WHERE seq > ? ORDER BY seq", (since,))  # noqa: S608 (fixed)
-    return tuple(audit_row(row) for row in rows)
+def read_acts(reading: Reading, since: int = 0, limit: int = sys.maxsize) -> tuple[AuditRow, ...]:
+    """Rows after a number, in order, at most so many."""
+    after = f"SELECT {COLUMNS} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 (fixed)
+    return tuple(audit_row(row) for row in reading.rows(after, (since, limit)))
 
 
 def audit_row(row: Row) -> AuditRow:

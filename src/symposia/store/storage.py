@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Self
 
@@ -52,9 +53,9 @@ class Storage:
             write_act(writing, act, time=entry.time)
         return record
 
-    def audit(self, since: int = 0) -> tuple[AuditRow, ...]:
-        """Every act after a number, of whatever kind."""
-        return read_acts(self._database, since)
+    def audit(self, since: int = 0, limit: int = sys.maxsize) -> tuple[AuditRow, ...]:
+        """The acts after a number, of whatever kind, at most so many."""
+        return read_acts(self._database, since, limit)
 
     def verify(self) -> Verified:
         """Whether profiles, aliases, keys and the audit itself are as they were written; writers wait meanwhile."""

@@ -167,3 +167,19 @@ def test_steered_streams_are_cut_at_both_and_plain_ones_go_on(tmp_path: Path) ->
             assert "[DONE]" not in "".join(rest)
         under_way = [len(list(serving.server.watch.under_way)) for serving in both.servers]
         assert under_way == [1, 1]
+
+
+def test_a_drain_gives_running_requests_their_time(tmp_path: Path) -> None:
+    """As a signal would, without the exit: what runs after `drain_s` ends with an error; then all is as before."""
+    with pair(str(tmp_path / "s.db"), backend=Endless) as both:
+        url = f"{both.servers[0].url}/chat/completions"
+        with both.client.stream("POST", url, json=HELLO | {"stream": True}) as stream:
+            lines = stream.iter_lines()
+            assert '"so"' in next(lines)
+            both.ask("POST", "/drain", {"reason": "upgrade"})
+            assert both.chat(0).status_code == 503
+            rest = [line for line in lines if line.startswith("data:")]
+        assert "server_is_overloaded" in rest[-1]
+        assert "[DONE]" not in "".join(rest)
+        both.ask("POST", "/drain", {"on": False, "reason": "done"})
+        assert both.client.get(f"{both.servers[0].root}/readyz").status_code == 200

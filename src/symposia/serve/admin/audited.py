@@ -15,5 +15,5 @@ if TYPE_CHECKING:
 
 async def audit(server: Server, ask: Ask[None, AuditQuery]) -> Reply:
     """Acts after a number, in order."""
-    rows = await to_thread(server.storage.audit, ask.query.since)
-    return Reply(AuditPage(rows=rows[: ask.query.limit]))
+    query = ask.query
+    return Reply(AuditPage(rows=await to_thread(server.storage.audit, query.since, query.limit)))

@@ -10,6 +10,7 @@ from symposia.core.profile import Profile
 from symposia.serve.faults import Fault
 from symposia.serve.models import ServedModel
 from symposia.store.profiles import Stored
+from symposia.store.refusals import UnknownProfile
 
 from .forms import Note, ReasonForm
 from .operation import Ask, Reply
@@ -51,7 +52,10 @@ async def put(server: Server, ask: Ask[Profile, Note]) -> Reply:
         await tried(server, model, profile)
 
     def kept() -> Reply:
-        known = any(one.digest == profile.digest and one.archived is None for one in profiles.all())
+        try:
+            known = profiles.stored(profile.digest).archived is None
+        except UnknownProfile:
+            known = False
         digest = profiles.put(profile, actor=ask.actor, note=ask.query.reason)
         return Reply(Created(digest=digest), 200 if known else 201)
 

@@ -29,13 +29,13 @@ async def kill(server: Server, ask: Ask[KillForm, None]) -> Reply:
 
 
 async def drain(server: Server, ask: Ask[DrainForm, None]) -> Reply:
-    """Take nothing new in this process, or take requests again. Once is enough."""
+    """Take nothing new in this process, what runs gets `drain_s`; or take requests again. Once is enough."""
     form = ask.body
     before, after = Drained(on=server.drain.on), Drained(on=form.on)
     if before != after:
         event = Draining(on=form.on, actor=ask.actor, reason=form.reason)
         await _kept(server, Entry(event=event, stream="server", time=server.clock.time()), before, after)
-        server.drain.on = form.on
+        server.drain.turn(form.on, server.settings.drain_s)
     return Reply(after)
 
 
