@@ -302,11 +302,13 @@ def report(bench: Bench, arms: Sequence[str]) -> int:
     table = [HEAD, *(cells(line, bench) for line in LINES)]
     print(grid(table))
     dropped = sum(not run.kept for run in bench.runs)
+    others = statistics.median(run.foreign for run in bench.runs)
     wrong = {arm: sum(r.answer.get("errors", 0) for r in bench.runs if r.arm == arm) for arm in arms}
     late = quantile([us for run in bench.runs if run.kept for us in run.answer.get("late_us", ())], 0.99)
     print(
         f"\n{len(bench.runs)} runs, {dropped} dropped (others had more than {bench.busy:.0%} of the machine)"
     )
+    print(f"others had {others:.0%} of the machine during the middle one of all runs")
     print("errors: " + ", ".join(f"{arm} {count}" for arm, count in wrong.items()))
     print(f"requests were sent late by at most {(late or 0) / 1000:.2f} ms (p99); raw: {bench.raw}")
     peer = f"LiteLLM {servers.version(servers.PEER.with_name('python'))}; " if "litellm" in arms else ""
