@@ -71,6 +71,16 @@ class LedgerMachine(RuleBasedStateMachine):
     def time_passes(self, ticks: int) -> None:
         self.clock.advance(ticks)
 
+    @precondition(lambda self: self.moments())
+    @rule(data=st.data(), early=st.integers(0, 1))
+    def something_leaves_its_window(self, data, early: int) -> None:
+        self.clock.advance(data.draw(st.sampled_from(self.moments())) - self.clock.ticks - early)
+
+    def moments(self) -> list[int]:
+        """When anything that counts will have left."""
+        entries = [entry for pool in self.oracle.pools.values() for entry in pool.entries]
+        return sorted({entry.leaves for entry in entries if entry.leaves > self.clock.ticks})
+
     @precondition(lambda self: self.may_go_back)
     @rule(ticks=st.sampled_from(JUMPS))
     def the_clock_is_set_back(self, ticks: int) -> None:

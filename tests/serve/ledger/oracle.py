@@ -85,6 +85,7 @@ class Oracle:
     def meet(self, charge: Charge, now: int) -> Pool:
         pool = self.pools.setdefault((charge.pool, charge.field), Pool(charge, now))
         pool.latest = now
+        self._rearm(pool, now)  # by its line of old: what has left may have brought it below
         if grid(charge) != grid(pool.charge):
             for entry in pool.entries:
                 if entry.leaves > now:
