@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from symposia.backends.replay import Replay
@@ -206,3 +207,16 @@ def test_the_callers_trace_goes_on(serving):
         assert answer.status == 200
     assert serving.settled(before + 1)[-1].trace_id == trace
     assert serving.server.models["m"].backend.requests[-1].about.traceparent.split("-")[1] == trace
+
+
+def test_a_key_in_the_wrong_field_is_not_said_back() -> None:
+    """A caller who puts his key where the model's name belongs does not read it again, nor does anybody's log."""
+    secret = "sk-sym-aaaabbbbcccc-" + "x" * 43
+    with Serving({"m": scripted()}) as serving:
+        asked = {"model": secret, "messages": [{"role": "user", "content": "hi"}], secret: 1}
+        unknown = httpx2.post(f"{serving.url}/chat/completions", json=asked)
+        del asked[secret]
+        missing = httpx2.post(f"{serving.url}/chat/completions", json=asked)
+    assert (unknown.status_code, missing.status_code) == (400, 404)
+    assert secret not in unknown.text + missing.text
+    assert "[redacted:" in missing.text

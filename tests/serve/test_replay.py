@@ -65,7 +65,7 @@ async def test_a_file_of_recordings_is_an_address(tmp_path: Path) -> None:
 
     def built(address: str) -> Any:
         settings = Settings(models=(Model(name="m", address=address),), pace="real")
-        return backends_of(settings, {}, SystemClock(), unknown=lambda _: None)["m"]
+        return backends_of(settings, {}, SystemClock(), unknown=lambda _: None).named["m"]
 
     (tmp_path / "t.jsonl").touch()
     assert isinstance(built(f"replay:{tmp_path}/t.jsonl"), Replay)

@@ -84,6 +84,8 @@ class Reservation:
             return
         if not settlement.again:
             server.emit(budget.settled(settlement, decision.lease, tokens=tokens, requests=requests))
+            for crossing in settlement.crossings:
+                server.emit(budget.warned(crossing))
 
 
 def _shrunk(request: Request, maximum: int) -> Request:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from symposia.core.errors import SymposiaError
+from symposia.core.redact import Redactor
 from symposia.core.served import Arm
 
 from .table import CONDITIONS
@@ -89,6 +90,12 @@ class Fault(SymposiaError):
     def typed(self, type: str) -> Self:  # noqa: A002  the wire's word
         """The same with another type: rate pools say which number ran out."""
         self.type = type
+        return self
+
+    def scrubbed(self, redactor: Redactor) -> Self:
+        """The same without secrets in its words: a caller may have put his key in the wrong field."""
+        self.message = redactor.text(self.message)
+        self.param = None if self.param is None else redactor.text(self.param)
         return self
 
     def answering(self, status: int) -> Self:

@@ -85,7 +85,7 @@ def fault_of(error: BaseException, view: View) -> Fault:
     """The fault of any error. What is not known is `internal_error`, and says nothing of itself."""
     match error:
         case Fault():
-            return error
+            return error.scrubbed(view.redactor)
         case BackendError():
             return _backend(error, view)
         case UnsupportedRequest():
