@@ -19,7 +19,7 @@ from symposia.serve.faults import Fault
 from symposia.serve.headers import fault_headers, headers_of
 from symposia.serve.pipeline import guarded
 from symposia.serve.route import Route
-from symposia.serve.wire.diagnose import diagnosed
+from symposia.serve.wire import read_as
 
 from .events import followed, types_of
 from .faulty import told
@@ -125,11 +125,7 @@ async def _answer(server: Server, call: Call, path: str) -> None:
     query = query_of(call.query, route)
     body = None
     if route.asks is not None:
-        raw = await call.body(server.settings.max_body_bytes)
-        try:
-            body = msgspec.json.decode(raw, type=route.asks)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise diagnosed(raw, route.asks, error) from None
+        body = read_as(await call.body(server.settings.max_body_bytes), route.asks)
     if route.path == EVENTS and "text/event-stream" in (call.text(b"accept") or ""):
         await _follow(server, call, query)
         return
