@@ -89,10 +89,9 @@ def test_projections_of_a_saved_conversation(here: Here, tmp_path: Path) -> None
     """A steered speaker's own words lie further along the direction it was steered with."""
     warmth = fit(ROOT / "examples" / "warm.jsonl", "symposia:tiny", name="warmth")
     warmth.save(tmp_path / "warmth.safetensors")
-    profile = Profile(
-        model="symposia:tiny", sampling=Sampling(max_tokens=24), interventions=(warmth.add(1.0, (3,)),)
-    )
-    plain = Participant(name="bob", profile=Profile(model="symposia:tiny", sampling=Sampling(max_tokens=24)))
+    likeliest = Sampling(max_tokens=24, temperature=0)  # the same words on every machine
+    profile = Profile(model="symposia:tiny", sampling=likeliest, interventions=(warmth.add(1.0, (3,)),))
+    plain = Participant(name="bob", profile=Profile(model="symposia:tiny", sampling=likeliest))
     talk = Conversation([Participant(name="alice", profile=profile), plain])
     talk.run(3, prompt="Is tea better than coffee?")
     talk.save(tmp_path / "c.json")
