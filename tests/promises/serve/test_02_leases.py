@@ -23,6 +23,8 @@ from symposia.serve.ledger.opened import opened
 from tests.promises.serve.holder import POLICY, TOKENS
 from tests.serve.ledger.places import ALL, SHARED, TickClock, address, place
 
+pytestmark = pytest.mark.slow  # processes that are killed, one after another
+
 ROOT = Path(__file__).parents[3]
 WANTED = charges(POLICY, Route(model="tiny"), TOKENS)
 

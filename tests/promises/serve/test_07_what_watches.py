@@ -33,6 +33,8 @@ ROOT = Path(__file__).parents[3]
 UPSTREAM_KEY, COOKIE, OTHER, QUERY = (
     f"hush-{name}-0123456789abcdef" for name in ("up", "cookie", "other", "query")
 )
+
+pytestmark = pytest.mark.slow  # a server of its own, with everything on
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 STRANGER = "sk-sym-aaaaaaaaaaaa-" + "B" * 43
 
