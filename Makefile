@@ -7,10 +7,13 @@
 # make tiny-models   random-weight models of every family, and one of none, below .cache/tiny
 # make gpu     on a machine with CUDA: the tests that need it, then its numbers
 #
-# PYTHON picks the interpreter (3.11 or newer) that makes .venv; an existing .venv is used as it is.
+# PYTHON picks the interpreter (3.11 or newer) that makes .venv; an existing .venv is used as it is. JOBS: how many test
+# processes `make test` runs side by side.
 
 PYTHON ?= python3
 VENV ?= .venv
+# Test processes side by side, each with one thread of arithmetic; some load models of a gigabyte.
+JOBS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 STAMPS := $(VENV)/.stamps
@@ -28,7 +31,7 @@ demo: $(STAMPS)/engine
 	$(BIN)/symposia demo
 
 test: $(STAMPS)/dev $(STAMPS)/openai2
-	$(BIN)/python -m pytest -m "not gpu and not network"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not gpu and not network"
 
 check: $(STAMPS)/dev
 	$(BIN)/ruff format --check .
