@@ -72,7 +72,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(STAMPS)/engine: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable '.[engine]'
+	$(PIP) --editable '.[engine,serve]'
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/dev: pyproject.toml constraints.txt | $(BIN)/python

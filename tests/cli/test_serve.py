@@ -333,3 +333,15 @@ def test_tls_is_what_it_says(tmp_path):
         trusted=trusted,
     ) as served:
         assert served.end() == 0
+
+
+def test_what_serving_stands_on_is_named_where_it_is_missing(tmp_path):
+    """On an installation without the extra: one sentence with the command that mends it, no traceback."""
+    code = "import sys; sys.modules['prometheus_client'] = None; from symposia.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "serve", "--insecure-dev", "--check"]
+    done = subprocess.run(
+        command, check=False, cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "pip install 'symposia[serve]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -40,6 +40,7 @@ _THEIRS: frozenset[Cause] = frozenset(
         "engine_error",
     }
 )
+_SERVING = ("starlette", "uvicorn", "uvloop", "httptools", "aiohttp", "prometheus_client")
 _ENGINE = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "jinja2", "huggingface_hub")
 
 
@@ -68,6 +69,8 @@ def told(error: BaseException) -> str:
             return "terminated" if isinstance(error, Terminated) else "interrupted"
         case ModuleNotFoundError(name=str(name)) if name.partition(".")[0] in _ENGINE:
             return f"local models need {name.partition('.')[0]}, which is not installed: pip install 'symposia[engine]'"
+        case ModuleNotFoundError(name=str(name)) if name.partition(".")[0] in _SERVING:
+            return f"serving needs {name.partition('.')[0]}, which is not installed: pip install 'symposia[serve]'"
         case SymposiaError() | OSError():
             return str(error)
     raise error
