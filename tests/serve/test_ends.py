@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 
@@ -21,6 +22,7 @@ from symposia.core.usage import Usage
 from symposia.serve.budget import CostPolicy, Limits, Rule
 from symposia.serve.ledger import LedgerUnreachable
 from symposia.serve.ledger.memory import MemoryLedger
+from symposia.serve.pipeline import Exchange
 from tests.serving import Serving, scripted, until
 
 PLENTY = CostPolicy(default=Rule(limits=Limits(max_tokens=1_000_000, max_requests=10_000)))
@@ -348,3 +350,44 @@ def test_a_request_that_never_reaches_the_backend_is_told_of_too():
         settled_once(serving, len(cases))
         assert {event.outcome for event in serving.served} == {"refused"}
         assert all(isinstance(event, RequestServed) for event in serving.events)
+
+
+def test_what_a_request_leaves_behind_is_freed_without_the_collector():
+    """No cycles, or the collector stops everything for milliseconds again and again: whole, streamed, cut, failed."""
+
+    def ask(serving, **more):
+        with socket.create_connection(("127.0.0.1", serving.port)) as caller:
+            raw = json.dumps({**BODY, **more}).encode()
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(raw)}\r\n"
+            caller.sendall(f"{head}content-type: application/json\r\n\r\n".encode() + raw)
+            return caller.recv(65_536)
+
+    def exchanges():
+        return sum(isinstance(one, Exchange) for one in gc.get_objects())
+
+    with Serving({"m": scripted(), "slow": Slow(words=60)}) as serving:
+        asked = (
+            {},
+            {"stream": True},
+            {"model": "slow"},
+            {"model": "slow", "stream": True},
+            {"model": "none"},
+        )
+        for each in asked:  # what is made once
+            assert ask(serving, **each)
+        serving.settled(len(asked))
+        until(lambda: serving.server.exchanges == 0)
+        serving.run(asyncio.sleep(0.3))
+        gc.collect()
+        gc.disable()
+        before = exchanges()
+        try:
+            for each in asked:
+                ask(serving, **each)
+            serving.settled(2 * len(asked))
+            until(lambda: serving.server.exchanges == 0)
+            serving.run(asyncio.sleep(0.3))
+            left = exchanges()
+        finally:
+            gc.enable()
+        assert left == before

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 
 import pytest
 
+from symposia.serve.http11 import Joined
 from tests.serving import Serving, scripted
 
 
@@ -29,3 +31,38 @@ def test_what_is_no_http_is_a_400_in_json(raw: bytes) -> None:
     error = json.loads(body)["error"]
     assert error["code"] == "invalid_value"
     assert f"x-request-id: {error['request_id']}".encode() in head
+
+
+class Wire:
+    """A transport that notes what it is given, a call each."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    def close(self) -> None:
+        self.sent.append(b"closed")
+
+    def is_closing(self) -> bool:
+        return False
+
+
+async def test_a_head_leaves_with_the_first_piece_and_never_later_than_the_next_turn() -> None:
+    """One write for head and body; a head alone goes by itself; nothing is lost or out of order at a close."""
+    wire = Wire()
+    joined = Joined(wire, asyncio.get_running_loop())
+    joined.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    joined.write(b"body")
+    joined.write(b"more")
+    await asyncio.sleep(0)
+    assert wire.sent == [b"HTTP/1.1 200 OK\r\n\r\nbody", b"more"]
+    joined.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert len(wire.sent) == 2
+    await asyncio.sleep(0)
+    assert wire.sent[2:] == [b"HTTP/1.1 100 Continue\r\n\r\n"]
+    joined.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+    joined.close()
+    assert wire.sent[3:] == [b"HTTP/1.1 204 No Content\r\n\r\n", b"closed"]
+    assert joined.is_closing() is False

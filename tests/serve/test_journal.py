@@ -81,3 +81,14 @@ def test_listeners_hear_at_once():
     assert [event.request_id for _, event in heard] == ["1"]
     with pytest.raises(StoreUnreachable):
         journal.flush()
+
+
+def test_what_is_done_with_every_beat_is_done_while_the_store_is_away_and_at_the_end():
+    beats = []
+    journal = Journal(Failing(), SystemClock(), beats=(lambda: beats.append(journal.waiting),))
+    journal.start()
+    journal.emit(served(1))
+    until(lambda: 1 in beats)
+    before = len(beats)
+    journal.close()
+    assert len(beats) > before

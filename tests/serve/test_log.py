@@ -143,3 +143,23 @@ def test_serving_outlives_its_log() -> None:
     log(0.0, served())
     log.note(0.0, "info", "listening", {"port": 8080})
     assert stream.tried == 1
+
+
+def test_a_buffered_log_keeps_the_order_and_lets_no_warning_wait() -> None:
+    """Lines of requests wait for a flush; a warning takes what waits before it along; a thousand wait for nothing."""
+    stream = io.StringIO()
+    log = Log(stream, Redactor({}), buffered=True)
+    fine, bad = served(), TracingStopped(why="full")
+    log(1.0, fine)
+    assert stream.getvalue() == ""
+    log(2.0, bad)
+    assert [json.loads(line)["type"] for line in stream.getvalue().splitlines()] == [
+        "request_served",
+        "tracing_stopped",
+    ]
+    log(3.0, fine)
+    log.flush()
+    assert len(stream.getvalue().splitlines()) == 3
+    for _ in range(1_000):
+        log(4.0, fine)
+    assert len(stream.getvalue().splitlines()) == 1_003

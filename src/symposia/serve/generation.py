@@ -58,11 +58,6 @@ class Generation:
             self._tasks.append(task)
 
     @property
-    def began(self) -> bool:
-        """Whether the backend was asked at all."""
-        return bool(self._tasks)
-
-    @property
     def whole(self) -> bool:
         """Whether every choice has its completion."""
         return len(self.completions) == len(self._requests)
@@ -107,6 +102,7 @@ class Generation:
             task.cancel()
         if running:
             await asyncio.wait(running)
+        self._tasks.clear()  # one that was cancelled holds its frames, and they this
 
     async def _drive(self, index: int, request: Request) -> None:
         stream = self._backend.generate(request)

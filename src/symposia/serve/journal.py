@@ -26,16 +26,24 @@ _AGAIN_S = 0.5
 
 Listener = Callable[[float, ServerEvent], None]
 """Is told of each event as it happens, with its time: metrics, log. It must be quick, and must not raise."""
+Beat = Callable[[], None]
+"""What else the writing thread does each time, whether or not the store can be reached. It must not raise."""
 
 
 class Journal:
     """Events in, at the log within `EVERY_S`. Close it: what is queued is written first."""
 
     def __init__(
-        self, store: Store, clock: Clock, *, listeners: tuple[Listener, ...] = (), capacity: int = CAPACITY
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        listeners: tuple[Listener, ...] = (),
+        beats: tuple[Beat, ...] = (),
+        capacity: int = CAPACITY,
     ) -> None:
         self._store, self._clock, self._capacity = store, clock, capacity
-        self._listeners = list(listeners)
+        self._listeners, self._beats = list(listeners), beats
         self._queue: deque[Entry] = deque()
         self._wake, self._closing = threading.Event(), False
         self._failing_since: float | None = None
@@ -101,6 +109,8 @@ class Journal:
         while not (self._closing and not self._queue):
             self._wake.wait(EVERY_S)
             self._wake.clear()
+            for beat in self._beats:
+                beat()
             try:
                 self.flush()
             except (SymposiaError, OSError):

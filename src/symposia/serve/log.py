@@ -45,6 +45,7 @@ HEADERS = frozenset(
 """The only request headers a log may show."""
 
 _encode = msgspec.json.Encoder().encode
+_MOST_WAITING = 1_000
 _NUMBERS = (int, float)  # a zero is said; None, "" and () are not
 
 
@@ -71,13 +72,24 @@ def shown(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 class Log:
-    """A listener of server events, from any thread: lines of JSON, or text for people, of `level` and above."""
+    """A listener of server events, from any thread: lines of JSON, or text for people, of `level` and above.
+
+    `buffered`: a line below `warning` waits for `flush`, for one that does not wait, or for a thousand more.
+    """
 
     def __init__(
-        self, stream: TextIO, redactor: Redactor, *, level: Level = "info", form: Form = "json"
+        self,
+        stream: TextIO,
+        redactor: Redactor,
+        *,
+        level: Level = "info",
+        form: Form = "json",
+        buffered: bool = False,
     ) -> None:
         self._stream, self._redactor, self._form = stream, redactor, form
         self._worth = frozenset(LEVELS[LEVELS.index(level) :])
+        self._patient = frozenset(("debug", "info")) if buffered else frozenset()
+        self._waiting: list[str] = []
         self._gone = False
         self._lock = threading.Lock()
 
@@ -118,12 +130,23 @@ class Log:
             return
         told = {"time": _told(time), "level": level, "type": what, **fields}
         line = self._redactor.json(_encode(told)).decode()
+        with self._lock:
+            self._waiting.append(f"{line}\n" if self._form == "json" else text_of(msgspec.json.decode(line)))
+            if level not in self._patient or len(self._waiting) >= _MOST_WAITING:
+                self._out()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._lock:
+            self._out()
+
+    def _out(self) -> None:
+        lines, self._waiting = self._waiting, []
+        if not lines:
+            return
         try:
-            with self._lock:
-                self._stream.write(
-                    f"{line}\n" if self._form == "json" else text_of(msgspec.json.decode(line))
-                )
-                self._stream.flush()
+            self._stream.write("".join(lines))
+            self._stream.flush()
         except (OSError, ValueError):  # nobody reads any more: a pipe that closed, a disk that is full
             self._gone = True
 

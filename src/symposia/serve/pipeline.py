@@ -73,10 +73,12 @@ class Exchange:
             await self._close()
 
     def look(self, now: float) -> None:
-        """See what is overdue: the backend, the caller, a ping."""
+        """See what is overdue: the backend, the caller, a ping. What ends before the first look is not listened for."""
         times, generation, delivery = self._times, self._generation, self._delivery
         if times is None or generation is None or delivery is None:
             return
+        if self._listener is None:
+            self._listener = asyncio.get_running_loop().create_task(self._listen(generation))
         if generation.items != self._items:
             self._items, times.item = generation.items, now
         if delivery.writes != self._writes:
@@ -152,7 +154,6 @@ class Exchange:
         self._times = Times(asked=book.asked, streams=book.stream)
         self._generation, self._delivery = generation, delivery
         server.watch.add(self)
-        self._listener = asyncio.get_running_loop().create_task(self._listen(generation))
         generation.begin()
         await delivery.first()
         book.first = server.clock.monotonic()
@@ -193,6 +194,9 @@ class Exchange:
         server.watch.discard(self)
         if self._listener is not None:
             self._listener.cancel()
+            self._listener = (
+                None  # once cancelled it holds its frames, and they this: a cycle for the collector
+            )
         try:
             if generation is not None:
                 await generation.aclose()
@@ -207,6 +211,9 @@ class Exchange:
                 server.give_slot()
             server.exchanges -= 1
             self._tell()
+            for raised in (book.fault, None if generation is None else generation.error):
+                if raised is not None:
+                    raised.__traceback__ = None  # its frames hold this exchange: one more cycle
 
     def _broke(self, generation: Generation) -> None:
         """What was used by what is not whole: what its error holds, else what was heard of it."""

@@ -24,7 +24,7 @@ from .call import MOST_HEADERS, Call, Headers
 from .drain import Drain
 from .faults import Fault
 from .follow import Follower, taken
-from .journal import Journal, Listener
+from .journal import Beat, Journal, Listener
 from .ledger import Ledger, LedgerUnreachable
 from .metrics import Metrics
 from .models import ServedModel, served_models
@@ -79,6 +79,7 @@ class Kit:
     redactor: Redactor = field(default_factory=lambda: Redactor({}))
     metrics: Metrics | None = None
     listeners: tuple[Listener, ...] = ()
+    beats: tuple[Beat, ...] = ()
     reporters: tuple[Reporter, ...] = ()
     arrivals: tuple[Arrival, ...] = ()
     telemetry: Telemetry | None = None
@@ -102,7 +103,7 @@ class Server:
         keys_file = None if settings.keys_file is None else Path(settings.keys_file)
         self.view: Snapshot = taken(kit.storage, keys_file)
         self.follower = Follower(kit.storage, kit.clock, self.see, keys_file)
-        self.journal = Journal(kit.storage.events, kit.clock, listeners=told)
+        self.journal = Journal(kit.storage.events, kit.clock, listeners=told, beats=kit.beats)
         self.emit = self.journal.emit
         self.watch = Watch(kit.clock)
         self.route: Route = champion_or_plain

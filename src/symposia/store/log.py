@@ -13,7 +13,7 @@ from .told import finite
 
 _PAGE = 1000
 _COLUMNS = "seq, stream, position, time, json"
-_INSERT = "INSERT INTO event (seq, stream, position, time, type, json) VALUES (?, ?, ?, ?, ?, ?)"
+_WRITTEN = ("seq", "stream", "position", "time", "type", "json")
 _GROWN = "INSERT INTO stream (name, length) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET length = excluded.length"
 _LENGTH = "SELECT length FROM stream WHERE name = ?"
 _LOGGED: Any = Logged
@@ -100,8 +100,9 @@ def _write(writing: Writing, entries: Sequence[Entry]) -> Record:
     for number, entry in enumerate(entries, start=last + 1):
         lengths[entry.stream] += 1
         rows.append((number, entry.stream, lengths[entry.stream], *_told(entry)))
-    writing.each(_INSERT, rows)
-    writing.each(_GROWN, lengths.items())
+    writing.insert("event", _WRITTEN, rows)
+    for grown in lengths.items():
+        writing.rows(_GROWN, grown)
     writing.rows("UPDATE head SET seq = ?", (last + len(rows),))
     seq, stream, position, time, _, json = rows[-1]
     return _record((seq, stream, position, time, json))

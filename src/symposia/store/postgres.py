@@ -6,7 +6,7 @@ Several stores may share a database: give each a schema, `postgresql://…/db?op
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from math import ceil
 from typing import Final
@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from symposia.core.errors import InvalidInput, StoreUnreachable
 
-from .sql import REVISE, REVISION, Bound, Row, Writing
+from .sql import REVISE, REVISION, Bound, Row, Writing, inserting
 
 _CHANNEL: Final = "symposia_store"
 _BEGIN: Final = (
@@ -110,9 +110,9 @@ class _Transaction:
         cursor = self._connection.execute(_marked(statement), parameters)
         return cursor.fetchall() if cursor.description else []
 
-    def each(self, statement: str, parameters: Iterable[Sequence[Bound]]) -> None:
+    def insert(self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[Bound]]) -> None:
         with self._connection.cursor() as cursor:
-            cursor.executemany(_marked(statement), list(parameters))
+            cursor.executemany(_marked(inserting(table, columns, 1)), rows)
 
     def tell(self) -> None:
         self.telling = True

@@ -6,8 +6,9 @@ writers' lock from the first statement on, over all threads and processes, so wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any, Final, Protocol
 
 Bound = str | int | float | None
@@ -28,8 +29,8 @@ class Reading(Protocol):
 class Writing(Reading, Protocol):
     """A transaction: everything in it, or nothing."""
 
-    def each(self, statement: str, parameters: Iterable[Sequence[Bound]]) -> None:
-        """The statement once for each set of parameters."""
+    def insert(self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[Bound]]) -> None:
+        """Rows into a table, as many at a time as the dialect does well."""
         ...
 
     def tell(self) -> None:
@@ -60,3 +61,10 @@ class Database(Reading, Protocol):
     def close(self) -> None:
         """Let go of it; whoever waits for a change is told there was none."""
         ...
+
+
+@cache
+def inserting(table: str, columns: tuple[str, ...], rows: int) -> str:
+    """The statement that inserts so many rows."""
+    one = f"({', '.join('?' * len(columns))})"
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([one] * rows)}"  # noqa: S608 (names of ours)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import chain
 from math import ceil
 from pathlib import Path
 from typing import Final
 
 from symposia.core.errors import InvalidInput, StoreUnreachable
 
-from .sql import REVISE, REVISION, Bound, Row, Writing
+from .sql import REVISE, REVISION, Bound, Row, Writing, inserting
 
 MEMORY: Final = ":memory:"
 _BUSY_S = 30.0  # how long a writer waits for the others
+_MOST_ROWS = 128  # of a statement; older SQLite takes 999 parameters
 POLL_S: Final = 0.2
 """How often another process's decisions are looked for; those of this process wake at once."""
 
@@ -112,8 +114,16 @@ class _Transaction:
     def rows(self, statement: str, parameters: Sequence[Bound] = ()) -> list[Row]:
         return self._connection.execute(statement, parameters).fetchall()
 
-    def each(self, statement: str, parameters: Iterable[Sequence[Bound]]) -> None:
-        self._connection.executemany(statement, parameters)
+    def insert(self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[Bound]]) -> None:
+        """Many rows a statement: each gives Python's lock up and wins it back, and the event loop wants it too."""
+        done = 0
+        while done < len(rows):
+            size = min(
+                _MOST_ROWS, 1 << (len(rows) - done).bit_length() - 1
+            )  # few sizes: statements stay prepared
+            values = tuple(chain.from_iterable(rows[done : done + size]))
+            self._connection.execute(inserting(table, columns, size), values)
+            done += size
 
     def tell(self) -> None:
         self.telling = True

@@ -72,7 +72,7 @@ def assembled(told: Configured, world: World, *, listens: bool = True) -> Iterat
         ends = listens and not found
         if told.policy is not None and ends:
             declare(storage, told.policy, view.policy, clock.time())
-        log = Log(sys.stderr, redactor, level=settings.log_level, form=settings.log)
+        log = Log(sys.stderr, redactor, level=settings.log_level, form=settings.log, buffered=True)
         metrics = Metrics(__version__, redactor)
 
         def arrived(call: Call) -> None:
@@ -89,6 +89,7 @@ def assembled(told: Configured, world: World, *, listens: bool = True) -> Iterat
             redactor=redactor,
             metrics=metrics,
             listeners=(log,),
+            beats=(log.flush,),
             reporters=(lambda request_id, error: log.failed(clock.time(), request_id, error),),
             arrivals=(arrived,) if settings.log_level == "debug" else (),
             telemetry=_telemetry(settings, world.env, redactor) if ends else None,
@@ -97,7 +98,10 @@ def assembled(told: Configured, world: World, *, listens: bool = True) -> Iterat
         if settings.traces != "off" and ends:
             server.traces = Traces(Path(settings.traces), redactor, server.emit)
         with heard(log):
-            yield Assembled(App(server), log, found)
+            try:
+                yield Assembled(App(server), log, found)
+            finally:
+                log.flush()
 
 
 def _ledger(settings: Settings, storage: Storage, policy: CostPolicy, clock: Clock) -> Ledger:

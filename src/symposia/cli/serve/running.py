@@ -78,6 +78,7 @@ def _run_uvicorn(ready: Assembled, settings: Settings) -> int:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # nothing here asks who is in front of us
         date_header=True,
         backlog=_BACKLOG,
         ssl_certfile=settings.tls_cert,
