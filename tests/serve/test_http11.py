@@ -33,7 +33,7 @@ def test_what_is_no_http_is_a_400_in_json(raw: bytes) -> None:
     assert f"x-request-id: {error['request_id']}".encode() in head
 
 
-class Wire:
+class Wire(asyncio.Transport):
     """A transport that notes what it is given, a call each."""
 
     def __init__(self) -> None:
