@@ -117,7 +117,7 @@ async def work(setup: Setup, ledger: Ledger, task: int) -> list[Seen]:
     async def settle(lease: Lease, charges: tuple[tuple[int, int], ...], used: int) -> None:
         begun = time.monotonic_ns()
         answer = await ledger.settle(lease, tokens=used, requests=1)
-        after = tuple((standing.used, standing.reserved) for standing in answer.standings)
+        after = tuple((each.used, each.reserved) for each in answer.amounts)
         seen.append(
             Seen(begun, time.monotonic_ns(), Told(lease.id, charges, after, used, again=answer.again))
         )

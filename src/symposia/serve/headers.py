@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from symposia.core.served import Field
 
 from .address import Addressed
 from .budget import Decision
 from .call import Headers
 from .ledger import Standing
 
-_FIELDS = ("requests", "tokens")
+_FIELDS: tuple[Field, ...] = ("requests", "tokens")
+_NAMES = tuple(
+    (field, b"x-ratelimit-limit-%b" % end, b"x-ratelimit-remaining-%b" % end, b"x-ratelimit-reset-%b" % end)
+    for field, end in ((field, field.encode()) for field in _FIELDS)
+)
 
 
 def headers_of(
@@ -23,23 +30,22 @@ def headers_of(
         (b"openai-processing-ms", b"%d" % taken_ms),
     ]
     if found is not None:
-        headers += [
-            (b"x-steering-profile", found.label.encode()),
-            (b"x-steering-revision", found.digest.encode() or b"none"),
-            (b"x-steering-arm", found.arm.encode()),
-            (b"x-steering-canary", found.canary.encode() or b"none"),
-        ]
-        headers.append((b"x-steering-applied", (applied or "false").encode()))
+        headers += _steering(found.label, found.digest, found.arm, found.canary, applied or "false")
     return headers
 
 
 def pool_headers(standings: Sequence[Standing]) -> Headers:
     """What is left of the tightest pool of requests, and of tokens."""
     headers: Headers = []
-    for field in _FIELDS if standings else ():
-        held = [standing for standing in standings if standing.field == field]
-        if held:
-            headers += _limit_headers(field, min(held, key=_share_free))
+    for field, limit, remaining, reset in _NAMES:
+        tightest = _tightest(standings, field)
+        if tightest is not None:
+            free = tightest.free
+            headers += (
+                (limit, b"%d" % tightest.limit),
+                (remaining, b"%d" % free if free > 0 else b"0"),
+                (reset, duration(tightest.resets_s).encode()),
+            )
     return headers
 
 
@@ -48,7 +54,7 @@ def budget_headers(decision: Decision | None, asked_maximum: int) -> Headers:
     if decision is None or not decision.standings:
         return []
     headers = pool_headers(decision.standings)
-    warned = list(_past_soft(decision))
+    warned = _past_soft(decision)
     if warned:
         headers.append((b"x-steering-budget-warning", ", ".join(warned).encode("latin-1", "replace")))
     if decision.maximum < asked_maximum:
@@ -65,32 +71,44 @@ def duration(seconds: float) -> str:
     """A time as Go writes it: `6m0s`, `1h0m0s`, `1.5s`, `250ms`."""
     if seconds < 1:
         return f"{math.ceil(seconds * 1000)}ms" if seconds > 0 else "0s"
-    whole = math.ceil(seconds * 1000) / 1000
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(int(minutes), 60)
-    shown = f"{rest:.3f}".rstrip("0").rstrip(".")
-    if hours:
-        return f"{hours}h{minutes}m{shown}s"
-    return f"{minutes}m{shown}s" if minutes else f"{shown}s"
+    minutes, ms = divmod(math.ceil(seconds * 1000), 60_000)
+    shown = "%gs" % (ms / 1000)
+    if minutes < 60:
+        return f"{minutes}m{shown}" if minutes else shown
+    return f"{minutes // 60}h{minutes % 60}m{shown}"
 
 
-def _limit_headers(field: str, standing: Standing) -> Headers:
-    end = field.encode()
-    return [
-        (b"x-ratelimit-limit-" + end, b"%d" % standing.limit),
-        (b"x-ratelimit-remaining-" + end, b"%d" % max(standing.free, 0)),
-        (b"x-ratelimit-reset-" + end, duration(standing.resets_s).encode()),
-    ]
+@lru_cache(maxsize=1024)  # few profiles answer most requests
+def _steering(
+    label: str, digest: str, arm: str, canary: str, applied: str
+) -> tuple[tuple[bytes, bytes], ...]:
+    return (
+        (b"x-steering-profile", label.encode()),
+        (b"x-steering-revision", digest.encode() or b"none"),
+        (b"x-steering-arm", arm.encode()),
+        (b"x-steering-canary", canary.encode() or b"none"),
+        (b"x-steering-applied", applied.encode()),
+    )
+
+
+def _tightest(standings: Sequence[Standing], field: Field) -> Standing | None:
+    found = None
+    for standing in standings:
+        if standing.field == field and (found is None or _share_free(standing) < _share_free(found)):
+            found = standing
+    return found
 
 
 def _share_free(standing: Standing) -> float:
     return standing.free / standing.limit if standing.limit else 0.0
 
 
-def _past_soft(decision: Decision) -> Iterator[str]:
+def _past_soft(decision: Decision) -> list[str]:
+    warned: list[str] = []
     if decision.lease is None:
-        return
+        return warned
     for charge, standing in zip(decision.lease.charges, decision.standings, strict=False):
         taken = standing.used + standing.reserved
         if taken >= charge.soft * charge.limit:
-            yield f"{standing.pool}; {standing.field}={taken}/{standing.limit}"
+            warned.append(f"{standing.pool}; {standing.field}={taken}/{standing.limit}")
+    return warned

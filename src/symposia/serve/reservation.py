@@ -39,7 +39,7 @@ class Reservation:
         server, first = self._server, requests[0]
         policy, revision = server.view.policy, server.view.revision
         route = Route(model=found.model.name, profile=found.label, key=key)
-        if any(charge.field == "tokens" for charge in budget.charges(policy, route, 0)):
+        if budget.counts_tokens(policy, route):
             self.prompt_tokens = (await found.model.backend.render(first)).tokens
         self.maximum = first.sampling.max_tokens
         ask = Ask(prompt=self.prompt_tokens, n=len(requests), maximum=self.maximum)
@@ -83,7 +83,7 @@ class Reservation:
             server.emit(LedgerDown(request_id=self._request_id, admitted=True, why=f"not settled: {error}"))
             return
         if not settlement.again:
-            server.emit(budget.settled(settlement, decision.lease, tokens=tokens, requests=requests))
+            server.emit(budget.settled(settlement, decision.lease))
             for crossing in settlement.crossings:
                 server.emit(budget.warned(crossing))
 

@@ -33,7 +33,7 @@ async def main(url: str, namespace: str, ttl: str, mode: str) -> None:
             await asyncio.Event().wait()
         assert decision.lease is not None
         answer = await ledger.settle(decision.lease, tokens=1, requests=1)
-        say(settled(answer, decision.lease, tokens=1, requests=1))
+        say(settled(answer, decision.lease))
 
 
 if __name__ == "__main__":

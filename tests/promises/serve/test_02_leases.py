@@ -142,7 +142,7 @@ async def test_a_lease_ends_at_its_time_and_a_late_settlement_still_charges(kind
         assert await reserved(ledger) == {"tokens": 0, "requests": 0}
         late = await ledger.settle(lease, tokens=TOKENS + 7, requests=1)
         assert (late.outcome, late.overrun, late.again) == ("late", 7, False)
-        assert {s.field: s.used for s in late.standings} == {"tokens": TOKENS + 7, "requests": 1}
+        assert {s.field: s.used for s in late.amounts} == {"tokens": TOKENS + 7, "requests": 1}
         assert [found.id for found in await ledger.expire()] == ["one"], "that it expired is told, too"
         assert (await ledger.settle(lease, tokens=9, requests=1)).again
         await ledger.aclose()

@@ -61,7 +61,7 @@ async def lived(steps, clock: TickClock) -> tuple[MemoryLedger, list[Logged], li
                 lease = leases[index % len(leases)]
                 answer = await ledger.settle(lease, tokens=tokens, requests=1)
                 if not answer.again:
-                    told.append(settled(answer, lease, tokens=tokens, requests=1))
+                    told.append(settled(answer, lease))
             case ("wait", ticks):
                 clock.advance(ticks)
             case ("expire",):
@@ -89,7 +89,7 @@ def test_a_folded_ledger_stands_and_goes_on_as_the_first(steps, pause: int) -> N
         for lease in leases:
             one = await first.settle(lease, tokens=5, requests=1)
             other = await again.settle(lease, tokens=5, requests=1)
-            assert (one.outcome, one.again, one.standings) == (other.outcome, other.again, other.standings)
+            assert (one.outcome, one.again, one.amounts) == (other.outcome, other.again, other.amounts)
         for route in ROUTES:
             wanted = charges(POLICY, route, 450)
             assert await again.reserve("new", wanted, ttl_s=9) == await first.reserve("new", wanted, ttl_s=9)

@@ -4,7 +4,7 @@ from .events import blocked, decided, expired, settled, warned
 from .file import form, policy_of, read, written
 from .hold import Ask, BudgetExceeded, Decision, enforce, hold, shrunk
 from .policy import AmbiguousBudget, CostPolicy, Dim, Limits, Match, Route, Rule
-from .resolve import charges, horizon_s
+from .resolve import charges, counts_tokens, horizon_s
 
 __all__ = [
     "AmbiguousBudget",
@@ -19,6 +19,7 @@ __all__ = [
     "Rule",
     "blocked",
     "charges",
+    "counts_tokens",
     "decided",
     "enforce",
     "expired",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from symposia.core.served import BudgetDecision, BudgetSettled, BudgetWarning, Charged, Field
-from symposia.serve.ledger import Crossing, Lease, Settlement, Standing
+from symposia.core.served import BudgetDecision, BudgetSettled, BudgetWarning, Charged
+from symposia.serve.ledger import Charge, Crossing, Lease, Settlement, Standing
 
 from .hold import BudgetExceeded, Decision
 
@@ -20,7 +20,7 @@ def decided(decision: Decision, request_id: str, policy: int) -> BudgetDecision:
         lease=lease.id if lease else "",
         admitted_s=lease.admitted_s if lease else 0.0,
         expires_s=lease.expires_s if lease else 0.0,
-        charges=_charged(lease, decision.standings) if lease else (),
+        charges=_charged(decision.standings, lease.charges) if lease else (),
         policy=policy,
     )
 
@@ -35,8 +35,10 @@ def blocked(error: BudgetExceeded, request_id: str, policy: int) -> BudgetDecisi
         profile=route.profile,
         key=route.key,
         charges=tuple(
-            _one(standing, error.tokens if standing.field == "tokens" else 1)
-            for standing in refusal.standings
+            [
+                standing.charged(error.tokens if standing.field == "tokens" else 1)
+                for standing in refusal.standings
+            ]
         ),
         retry_after_s=refusal.retry_after_s,
         policy=policy,
@@ -56,13 +58,12 @@ def warned(crossing: Crossing) -> BudgetWarning:
     )
 
 
-def settled(settlement: Settlement, lease: Lease, *, tokens: int, requests: int) -> BudgetSettled:
-    """Of a lease that was settled as so much used."""
-    used: dict[Field, int] = {"tokens": tokens, "requests": requests}
+def settled(settlement: Settlement, lease: Lease) -> BudgetSettled:
+    """Of a lease that was settled."""
     return BudgetSettled(
         outcome=settlement.outcome,
         lease=lease.id,
-        amounts=tuple(_one(standing, used[standing.field]) for standing in settlement.standings),
+        amounts=settlement.amounts,
         overrun=settlement.overrun,
     )
 
@@ -72,18 +73,6 @@ def expired(lease: Lease) -> BudgetSettled:
     return BudgetSettled(outcome="expired", lease=lease.id)
 
 
-def _charged(lease: Lease, standings: tuple[Standing, ...]) -> tuple[Charged, ...]:
-    return tuple(
-        _one(standing, charge.amount) for standing, charge in zip(standings, lease.charges, strict=True)
-    )
-
-
-def _one(standing: Standing, amount: int) -> Charged:
-    return Charged(
-        pool=standing.pool,
-        field=standing.field,
-        amount=amount,
-        used=standing.used,
-        reserved=standing.reserved,
-        limit=standing.limit,
-    )
+def _charged(standings: tuple[Standing, ...], charges: tuple[Charge, ...]) -> tuple[Charged, ...]:
+    pairs = zip(standings, charges, strict=True)
+    return tuple([standing.charged(charge.amount) for standing, charge in pairs])

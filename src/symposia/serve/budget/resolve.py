@@ -13,18 +13,28 @@ from .policy import CostPolicy, Route, Rule
 def charges(policy: CostPolicy, route: Route, tokens: int) -> tuple[Charge, ...]:
     """What a request of `tokens` (prompt and the most it may produce) would be charged, sorted by pool and field."""
     return tuple(
-        Charge(
-            pool=each.pool,
-            field=each.field,
-            amount=tokens if each.field == "tokens" else 1,
-            limit=each.limit,
-            soft=each.soft,
-            window_s=each.window_s,
-            buckets=each.buckets,
-            kind=each.kind,
-        )
-        for each in _pools(policy, route)
+        [
+            each
+            if each.field == "requests"
+            else Charge(
+                pool=each.pool,
+                field=each.field,
+                amount=tokens,
+                limit=each.limit,
+                soft=each.soft,
+                window_s=each.window_s,
+                buckets=each.buckets,
+                kind=each.kind,
+            )
+            for each in _pools(policy, route)
+        ]
     )
+
+
+@lru_cache(maxsize=4096)
+def counts_tokens(policy: CostPolicy, route: Route) -> bool:
+    """Whether any pool that a request draws on is one of tokens."""
+    return any(each.field == "tokens" for each in _pools(policy, route))
 
 
 def horizon_s(policy: CostPolicy) -> float:
@@ -35,6 +45,7 @@ def horizon_s(policy: CostPolicy) -> float:
 
 @lru_cache(maxsize=4096)  # a pure function of two frozen values, asked for on every request
 def _pools(policy: CostPolicy, route: Route) -> tuple[Charge, ...]:
+    """The charges of a request without tokens."""
     fields: tuple[Field, ...] = ("tokens", "requests")
     found = [
         _charge(policy, route, rule, kind, field)
@@ -62,7 +73,7 @@ def _charge(policy: CostPolicy, route: Route, rule: Rule, kind: str, field: Fiel
     return Charge(
         pool=rule.pool(route, kind),
         field=field,
-        amount=0,
+        amount=1 if field == "requests" else 0,
         limit=rule.limits.by_field[field],
         soft=rule.limits.soft_fraction,
         window_s=rule.limits.window_s,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from symposia.core.errors import SymposiaError
-from symposia.core.served import Field
+from symposia.core.served import Charged, Field
 from symposia.core.value import Count, Value
 
 Kind = Literal["budget", "rate"]
@@ -43,6 +43,17 @@ class Standing(Value, frozen=True, kw_only=True):
     def free(self) -> int:
         """What still fits; below zero after an overrun, a late settlement or a lowered limit."""
         return self.limit - self.used - self.reserved
+
+    def charged(self, amount: int) -> Charged:
+        """What is told of a charge of so much that left it so."""
+        return Charged(
+            pool=self.pool,
+            field=self.field,
+            amount=amount,
+            used=self.used,
+            reserved=self.reserved,
+            limit=self.limit,
+        )
 
 
 class Crossing(Value, frozen=True, kw_only=True):
@@ -80,10 +91,13 @@ class Refusal(Value, frozen=True, kw_only=True):
 
 
 class Settlement(Value, frozen=True, kw_only=True):
-    """How a reservation ended. `again`: it had been settled before, and nothing changed."""
+    """How a reservation ended: what was used of each charge, and how its pool stands.
+
+    `again`: it had been settled before, and nothing changed; the amounts are zero.
+    """
 
     outcome: Literal["settled", "released", "late"]
-    standings: tuple[Standing, ...] = ()
+    amounts: tuple[Charged, ...] = ()
     crossings: tuple[Crossing, ...] = ()
     overrun: Count = 0
     again: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from symposia.core.errors import InvalidInput
-from symposia.core.served import Field
+from symposia.core.served import Charged, Field
 
 from . import Charge, Crossing, Held, Lease, Refusal, Settlement, Standing
 from .window import TICKS, Window, shape, ticks
@@ -32,18 +32,18 @@ def granted(name: str, charges: tuple[Charge, ...], now: int, ttl: int) -> Lease
 
 def hold(windows: Sequence[Window], lease: Lease, now: int, *, hard: bool) -> Held | Refusal:
     """Hold every charge of `lease`, admitted `now`, or refuse; `windows` are those of its charges, none ahead of it."""
-    charges = lease.charges
+    pairs = list(zip(windows, lease.charges, strict=True))
     over: list[tuple[Window, Charge]] = []
-    for window, charge in zip(windows, charges, strict=True):
+    for window, charge in pairs:
         window.meet(charge, now)
         if window.used + window.reserved + charge.amount > charge.limit:
             over.append((window, charge))
     if over and hard:
-        return _refused(over, windows, charges, now)
+        return _refused(over, pairs, now)
     stood = [window.standing(charge) for window, charge in over] if over else ()
     standings: list[Standing] = []
     crossings: list[Crossing] = []
-    for window, charge in zip(windows, charges, strict=True):
+    for window, charge in pairs:
         armed, standing = window.armed, window.hold(charge)
         standings.append(standing)
         if armed and not window.armed:
@@ -56,24 +56,34 @@ def settle(
 ) -> Settlement:
     """Turn what was reserved into what was used; after it was returned (`late`) add that. A window may be gone."""
     admitted, overrun = ticks(lease.admitted_s), 0
-    standings: list[Standing] = []
+    amounts: list[Charged] = []
     crossings: list[Crossing] = []
     for window, charge in zip(windows, lease.charges, strict=True):
         used = tokens if charge.field == "tokens" else requests
         if used > charge.amount:
             overrun = max(overrun, used - charge.amount)
         if window is None:
-            standings.append(empty(charge))
+            amounts.append(empty(charge).charged(used))
             continue
         if now > window.latest:
             window.leave(now)
-        armed, standing = window.armed, window.replace(charge, admitted, 0 if late else charge.amount, used)
-        standings.append(standing)
+        armed = window.armed
+        window.replace(admitted, 0 if late else charge.amount, used)
+        amounts.append(
+            Charged(
+                pool=charge.pool,
+                field=charge.field,
+                amount=used,
+                used=window.used,
+                reserved=window.reserved,
+                limit=window.limit,
+            )
+        )
         if armed and not window.armed:
-            crossings.append(Crossing(standing=standing, fraction=charge.soft))
+            crossings.append(Crossing(standing=window.standing(charge), fraction=charge.soft))
     return Settlement(
         outcome="late" if late else "settled" if tokens or requests else "released",
-        standings=tuple(standings),
+        amounts=tuple(amounts),
         crossings=tuple(crossings),
         overrun=overrun,
     )
@@ -81,7 +91,10 @@ def settle(
 
 def again(windows: Sequence[Window | None], lease: Lease, now: int) -> Settlement:
     """The answer to a second settlement: how things stand."""
-    return Settlement(outcome="settled", standings=looked(windows, lease.charges, now), again=True)
+    standings = looked(windows, lease.charges, now)
+    return Settlement(
+        outcome="settled", amounts=tuple([standing.charged(0) for standing in standings]), again=True
+    )
 
 
 def give_back(windows: Sequence[Window | None], lease: Lease, now: int) -> None:
@@ -139,7 +152,7 @@ def distinct(charges: tuple[Charge, ...]) -> None:
 
 
 def _refused(
-    over: Sequence[tuple[Window, Charge]], windows: Sequence[Window], charges: tuple[Charge, ...], now: int
+    over: Sequence[tuple[Window, Charge]], pairs: Sequence[tuple[Window, Charge]], now: int
 ) -> Refusal:
     """The charge that fits last says when; one that never fits says so."""
     waits = [(window.fits_at(charge.amount), window, charge) for window, charge in over]
@@ -148,5 +161,5 @@ def _refused(
         charge=charge,
         standing=window.standing(charge),
         retry_after_s=None if at is None else (at - now) / TICKS,
-        standings=tuple([w.standing(c) for w, c in zip(windows, charges, strict=True)]),
+        standings=tuple([w.standing(c) for w, c in pairs]),
     )

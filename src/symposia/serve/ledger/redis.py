@@ -112,12 +112,13 @@ class RedisLedger:
         used: dict[Field, int] = {"tokens": tokens, "requests": requests}
         held = [(self._key(c.pool, c.field), c.amount, used[c.field]) for c in lease.charges]
         told = await self._run("settle", _Settled, lease.id, ticks(lease.admitted_s), held)
-        standings = _standings(lease.charges, told.after)
-        if told.state == 2 and lease.charges:
-            return Settlement(outcome="settled", standings=standings, again=True)
+        standings, again = _standings(lease.charges, told.after), told.state == 2 and bool(lease.charges)
+        amounts = tuple([standing.charged(0 if again else used[standing.field]) for standing in standings])
+        if again:
+            return Settlement(outcome="settled", amounts=amounts, again=True)
         return Settlement(
             outcome="late" if told.state == 1 else "settled" if tokens or requests else "released",
-            standings=standings,
+            amounts=amounts,
             crossings=_crossings(lease.charges, standings, told.crossed),
             overrun=max([0, *(used[charge.field] - charge.amount for charge in lease.charges)]),
         )

@@ -35,8 +35,8 @@ class Span(NamedTuple):
 class Window:
     """What a pool holds of one field. Time does not go back: every `now` is at least `latest`.
 
-    `spans` are the shapes it has had, the last in force. `cells` are [used, reserved] by bucket, oldest first; the
-    oldest leaves at `until`. `armed`: the soft line has not been reached since the level was below it.
+    `spans` are the shapes it has had, the last of them in force, `since` then. `cells` are [used, reserved] by bucket,
+    oldest first; the oldest leaves at `until`. `armed`: the soft line has not been reached since the level was below it.
     """
 
     __slots__ = (
@@ -50,6 +50,7 @@ class Window:
         "line",
         "met",
         "reserved",
+        "since",
         "spans",
         "until",
         "used",
@@ -57,7 +58,7 @@ class Window:
 
     def __init__(self, spans: list[Span], latest: int) -> None:
         self.spans, self.latest = spans, latest
-        _, self.delta, self.buckets = spans[-1]
+        self.since, self.delta, self.buckets = spans[-1]
         self.cells: dict[int, list[int]] = {}
         self.used = self.reserved = self.limit = 0
         self.line, self.armed, self.until = 1, True, NEVER
@@ -93,7 +94,7 @@ class Window:
         span = shape(charge, now)
         if span[1:] != (self.delta, self.buckets):
             self.spans = [*self.spans[1 - KEPT_SPANS :], span]
-            _, self.delta, self.buckets = span
+            self.since, self.delta, self.buckets = span
             self.cells = {now // span.delta: [self.used, self.reserved]} if self.cells else {}
             self._look_ahead()
         self._rearm()
@@ -132,37 +133,38 @@ class Window:
         self.reserved += amount
         if self.used + self.reserved >= self.line:
             self.armed = False
-        return self.standing(charge)
+        return self._standing(charge, index) if amount else self.standing(charge)
 
-    def replace(self, charge: Charge, admitted: int, reserved: int, used: int) -> Standing:
+    def replace(self, admitted: int, reserved: int, used: int) -> None:
         """Turn what was reserved at `admitted` into what was used, as far as that bucket still counts.
 
-        How it stands then. If it is no longer `armed`, that reached the soft line.
+        If it is no longer `armed`, that reached the soft line.
         """
-        cell = self.cells.get(self._bucket(admitted))
+        index = admitted // self.delta if admitted >= self.since else self._bucket(admitted)
+        cell = self.cells.get(index)
         if cell is not None:
             cell[0] += used
             cell[1] -= reserved
             self.used += used
             self.reserved -= reserved
             self.armed = self.used + self.reserved < self.line
-        return self.standing(charge)
 
     def clear(self, now: int) -> None:
         """Empty it: what was admitted until now counts no more, whatever becomes of it."""
         self.latest = now + 1
-        self.spans = [Span(now + 1, self.delta, self.buckets)]
+        self.since = self.latest
+        self.spans = [Span(self.since, self.delta, self.buckets)]
         self.cells, self.used, self.reserved = {}, 0, 0
         self.armed, self.until = True, NEVER
 
     def standing(self, of: Charge) -> Standing:
         """How it stands; `of` a charge with its name."""
-        resets = 0
-        for index in reversed(self.cells):
-            cell = self.cells[index]
-            if cell[0] or cell[1]:
-                resets = (index + self.buckets + 1) * self.delta - self.latest
-                break
+        filled = (index for index in reversed(self.cells) if any(self.cells[index]))
+        return self._standing(of, next(filled, None))
+
+    def _standing(self, of: Charge, newest: int | None) -> Standing:
+        """How it stands, with its `newest` bucket that is not empty at hand."""
+        resets = 0 if newest is None else (newest + self.buckets + 1) * self.delta - self.latest
         return Standing(
             pool=of.pool,
             field=of.field,
@@ -186,8 +188,6 @@ class Window:
         -1, a bucket nobody has, if it left, or came before all that the window remembers.
         """
         found, before = -1, self.spans[0]
-        if len(self.spans) == 1:
-            return admitted // before.delta if before.since <= admitted else -1
         for span in self.spans:
             if span.since <= admitted:
                 found = admitted // span.delta
