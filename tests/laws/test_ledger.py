@@ -138,6 +138,11 @@ class LedgerMachine(RuleBasedStateMachine):
         used = {"tokens": tokens, "requests": requests}
         outcome, crossed = self.oracle.settle(lease.id, self.clock.ticks, used)
         assert answer.again == (outcome == "again")
+        told = [(each.pool, each.field, each.amount) for each in answer.amounts]
+        assert told == [(c.pool, c.field, 0 if answer.again else used[c.field]) for c in lease.charges]
+        for each in answer.amounts:
+            pool = self.oracle.pools[each.pool, each.field]
+            assert (each.used, each.reserved) == pool.stands(max(self.clock.ticks, pool.latest)), each
         if not answer.again:
             assert answer.outcome == outcome
             assert answer.overrun == max(0, *(used[c.field] - c.amount for c in lease.charges))

@@ -67,6 +67,7 @@ def fault_headers(pairs: Iterable[tuple[str, str]]) -> Headers:
     return [(name.encode(), value.encode("latin-1", "replace")) for name, value in pairs]
 
 
+@lru_cache(maxsize=16)  # the tokens and the requests of one pool leave at the same moment
 def duration(seconds: float) -> str:
     """A time as Go writes it: `6m0s`, `1h0m0s`, `1.5s`, `250ms`."""
     if seconds < 1:

@@ -9,7 +9,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from symposia.core.errors import InvalidInput
-from symposia.serve.budget import AmbiguousBudget, CostPolicy, Limits, Match, Route, Rule, charges, horizon_s
+from symposia.serve.budget import (
+    AmbiguousBudget,
+    CostPolicy,
+    Limits,
+    Match,
+    Route,
+    Rule,
+    charges,
+    counts_tokens,
+    horizon_s,
+)
 
 MODELS, PROFILES, KEYS = ("m", "n"), ("none", "p"), ("k", "l")
 ROUTES = [Route(model=m, profile=p, key=k) for m, p, k in itertools.product(MODELS, PROFILES, KEYS)]
@@ -59,6 +69,17 @@ def test_the_order_of_overrides_never_matters(rules, shuffle) -> None:
     )
     for route in ROUTES:
         assert charges(policy, route, 7) == charges(again, route, 7)
+
+
+@given(overrides, st.integers(0, 9))
+def test_a_request_is_charged_its_tokens_and_one_request(rules, tokens: int) -> None:
+    """Whatever was asked before; and whether tokens count at all is known before they are counted."""
+    policy = told(rules)[0]
+    assume(policy is not None)
+    for route in ROUTES:
+        wanted = charges(policy, route, tokens)
+        assert all(c.amount == (tokens if c.field == "tokens" else 1) for c in wanted)
+        assert counts_tokens(policy, route) == any(c.field == "tokens" for c in wanted)
 
 
 @given(overrides)

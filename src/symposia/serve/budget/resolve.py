@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from symposia.core.served import Field
 from symposia.serve.ledger import Charge
 
@@ -13,21 +15,7 @@ from .policy import CostPolicy, Route, Rule
 def charges(policy: CostPolicy, route: Route, tokens: int) -> tuple[Charge, ...]:
     """What a request of `tokens` (prompt and the most it may produce) would be charged, sorted by pool and field."""
     return tuple(
-        [
-            each
-            if each.field == "requests"
-            else Charge(
-                pool=each.pool,
-                field=each.field,
-                amount=tokens,
-                limit=each.limit,
-                soft=each.soft,
-                window_s=each.window_s,
-                buckets=each.buckets,
-                kind=each.kind,
-            )
-            for each in _pools(policy, route)
-        ]
+        [replace(each, amount=tokens) if each.field == "tokens" else each for each in _pools(policy, route)]
     )
 
 

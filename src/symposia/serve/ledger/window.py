@@ -35,8 +35,8 @@ class Span(NamedTuple):
 class Window:
     """What a pool holds of one field. Time does not go back: every `now` is at least `latest`.
 
-    `spans` are the shapes it has had, the last of them in force, `since` then. `cells` are [used, reserved] by bucket,
-    oldest first; the oldest leaves at `until`. `armed`: the soft line has not been reached since the level was below it.
+    `spans` are the shapes it has had, the last in force, `since` then. `cells` are [used, reserved] by bucket, oldest
+    first; the oldest leaves at `until`. `armed`: the soft line has not been reached since the level was below it.
     """
 
     __slots__ = (
