@@ -143,11 +143,11 @@ class Delivery:
         found.model.answered()
         block = steering_of(
             book.decided(requests[0].seed),
-            whole,
+            book.receipts,
             verbatim=ask.steering is not None and ask.steering.receipts,
             degenerate=book.degenerate,
         )
-        return usage_of(whole), block
+        return usage_of(book.usage), block
 
 
 def _circles(cause: str) -> Fault:
