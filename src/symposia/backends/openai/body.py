@@ -19,18 +19,12 @@ from .messages import Json, messages
 
 SEED_BITS = (1 << 31) - 1
 MOST_LOGPROBS = 20
-_NEUTRAL: dict[Knob, float] = {
-    "temperature": 1.0,
-    "top_p": 1.0,
-    "top_k": 0,
-    "min_p": 0.0,
-    "repetition_penalty": 1.0,
-}
+_EXTRA: dict[Knob, float] = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+"""Knobs that not every server takes, and where they change nothing."""
+
+_UNASKED = tuple(_EXTRA.values())
+_extra: Callable[[Sampling], tuple[float, ...]] = attrgetter(*_EXTRA)
 _OFF: dict[Knob, float] = {"top_k": -1}
-_OPTIONAL: tuple[Knob, ...] = ("min_p", "repetition_penalty", "top_k")
-_UNASKED = tuple(_NEUTRAL[knob] for knob in _OPTIONAL)
-_values: Callable[[Sampling], tuple[float, ...]] = attrgetter(*_NEUTRAL)
-_optional: Callable[[Sampling], tuple[float, ...]] = attrgetter(*_OPTIONAL)
 
 
 def refuse(request: Request, flavour: Flavour, endpoint: str) -> None:
@@ -40,9 +34,9 @@ def refuse(request: Request, flavour: Flavour, endpoint: str) -> None:
         return UnsupportedRequest(endpoint=endpoint, model=request.model, feature=feature, way_out=way_out)
 
     sampling = request.sampling
-    if (asked := _optional(sampling)) != _UNASKED:
-        for knob, value, neutral in zip(_OPTIONAL, asked, _UNASKED, strict=True):
-            if value != neutral and knob not in flavour.extra:
+    if (asked := _extra(sampling)) != _UNASKED:
+        for knob, value in sorted(zip(_EXTRA, asked, strict=True)):
+            if value != (neutral := _EXTRA[knob]) and knob not in flavour.extra:
                 raise no(
                     knob, f"leave {knob} at {neutral:g}, or use vllm, sglang, openrouter or a local model"
                 )
@@ -89,11 +83,14 @@ def body(request: Request, model: str, flavour: Flavour, rules: LineRules, *, st
 def told(sampling: Sampling, flavour: Flavour) -> Json:
     """The knobs that are told to the server: where they can be, and it would do otherwise."""
     fields: Json = {}
-    for (knob, neutral), value in zip(_NEUTRAL.items(), _values(sampling), strict=True):
-        if value == neutral and knob not in flavour.neutral:
-            continue
-        if knob not in _OPTIONAL or knob in flavour.extra:
-            fields[knob] = _OFF.get(knob, value) if value == neutral else value
+    if sampling.temperature != 1.0 or "temperature" in flavour.neutral:
+        fields["temperature"] = sampling.temperature
+    if sampling.top_p != 1.0 or "top_p" in flavour.neutral:
+        fields["top_p"] = sampling.top_p
+    if flavour.extra:
+        for (knob, neutral), value in zip(_EXTRA.items(), _extra(sampling), strict=True):
+            if knob in flavour.extra and (value != neutral or knob in flavour.neutral):
+                fields[knob] = _OFF.get(knob, value) if value == neutral else value
     return fields
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -39,7 +38,7 @@ FINISHES: dict[FinishReason, Finish] = {
 }
 
 
-class Envelope(NamedTuple):
+class Envelope(msgspec.Struct, frozen=True):
     """What all events of one reply share. `model` is as it was asked for; `created` in seconds since the epoch."""
 
     id: str
