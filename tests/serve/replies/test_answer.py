@@ -120,6 +120,13 @@ def test_text_is_read_where_the_backend_gave_no_parts() -> None:
     assert (message.content, message.reasoning_content) == ("Hi", "Hmm.")
 
 
+def test_parts_of_a_kind_are_joined() -> None:
+    """Text between thoughts, thoughts between text: each in its own field, in its order."""
+    parts = (Reasoning("a"), Text("b"), Reasoning("c"), Text("d"))
+    message = choice_of(0, completion("bd", parts=parts), ASK).message
+    assert (message.content, message.reasoning_content) == ("bd", "ac")
+
+
 def test_prompts_count_once_and_replies_each() -> None:
     """Usage of choices side by side; an estimate in one is one in all."""
     usage = usage_of(total([completion(), completion()]))
