@@ -70,6 +70,12 @@ def test_empty_is_without_letter_or_digit(text, none):
     assert empty(text) is none
 
 
+@given(st.text())
+def test_one_letter_anywhere_is_enough(text):
+    """Wherever it stands."""
+    assert empty(text) is not any(character.isalnum() for character in text)
+
+
 def test_causes_by_name():
     """Nothing said, unless a tool was called; a loop; neither."""
     assert degenerate("…", ()) == "empty"

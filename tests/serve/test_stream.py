@@ -51,8 +51,8 @@ def test_any_cutting_says_the_same(text, cuts, ids, usage):
     raw = b"".join(events.pieces([(0, piece)]) for piece in pieces_of(text, cuts, ids=ids))
     completion = whole(text)
     choice = choice_of(0, completion, REQUEST)
-    block = steering_of(Decided(), [completion])
-    told = events_of(raw + events.ending([choice], usage_of([completion]), block))
+    block = steering_of(Decided(), completion.receipts)
+    told = events_of(raw + events.ending([choice], usage_of(completion.usage), block))
     assert told[-1] == "[DONE]"
     chunks = [json.loads(each) for each in told[:-1]]
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks if chunk["choices"]]

@@ -21,6 +21,7 @@ from symposia.core.request import Completion, Delta, Feature, Logprobs, ModelCar
 from symposia.core.usage import Usage
 from symposia.serve.faults import CONDITIONS, Fault
 from symposia.serve.replies import Chunks, Decided, Envelope, choice_of, failed, reply, steering_of, usage_of
+from symposia.serve.said import total
 from symposia.serve.wire import Aim, ChatRequest, Limits, read, to_requests
 
 CARD = ModelCard(model="m", features=frozenset(get_args(Feature)), thinking=get_args(Thinking))
@@ -73,13 +74,13 @@ class Server:
     @staticmethod
     def whole(made: tuple[Request, ...], completions: list[Completion]) -> bytes:
         choices = [choice_of(i, c, r) for i, (c, r) in enumerate(zip(completions, made, strict=True))]
-        block = steering_of(Decided(seed=made[0].seed), completions)
-        return reply(ENVELOPE, choices, usage_of(completions), block)
+        block = steering_of(Decided(seed=made[0].seed), ())
+        return reply(ENVELOPE, choices, usage_of(total(completions)), block)
 
     @staticmethod
     def streamed(ask: ChatRequest, made: tuple[Request, ...], completions: list[Completion]) -> bytes:
         chunks = Chunks(ENVELOPE, len(made), include_usage=ask.wants_usage)
-        block = steering_of(Decided(seed=made[0].seed), completions)
+        block = steering_of(Decided(seed=made[0].seed), ())
         out = []
         for i, (one, request) in enumerate(zip(completions, made, strict=True)):
             choice = choice_of(i, one, request)
@@ -89,7 +90,7 @@ class Server:
             last = i == len(made) - 1 and not ask.wants_usage
             out += [chunks.tail(choice), chunks.finish(i, choice.finish_reason, block if last else None)]
         if ask.wants_usage:
-            out.append(chunks.usage(usage_of(completions), block))
+            out.append(chunks.usage(usage_of(total(completions)), block))
         return b"".join([*out, chunks.done()])
 
 

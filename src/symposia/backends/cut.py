@@ -10,7 +10,7 @@ class Cut:
 
     def __init__(self, strings: Sequence[str]) -> None:
         self._strings = strings
-        self._longest = max(map(len, strings), default=0)
+        self._longest = max(map(len, strings)) if strings else 0
         self._tail = ""
         self.met = False
 

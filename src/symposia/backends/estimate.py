@@ -11,10 +11,16 @@ TOKENS_PER_LINE = 8
 
 def estimate(request: Request) -> Prompt:
     """ceil(UTF-8 bytes of texts and tools / 3) + 8 a line."""
-    size = sum(len(s.text.encode()) for line in request.lines for s in line.segments)
-    size += sum(len(t.text.encode()) for line in request.lines for t in line.reasoning)
-    size += sum(len(canonical(call)) for line in request.lines for call in line.calls)
-    size += sum(len(canonical(tool)) for tool in request.told)
+    size = 0
+    for line in request.lines:
+        for segment in line.segments:
+            size += len(segment.text.encode())
+        for thought in line.reasoning:
+            size += len(thought.text.encode())
+        for call in line.calls:
+            size += len(canonical(call))
+    for tool in request.told:
+        size += len(canonical(tool))
     return Prompt(tokens=-(-size // BYTES_PER_TOKEN) + TOKENS_PER_LINE * len(request.lines), exact=False)
 
 

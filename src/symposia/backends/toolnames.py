@@ -30,10 +30,12 @@ class ToolNames:
     @classmethod
     def of(cls, request: Request) -> ToolNames:
         """The names a request offers and mentions."""
-        offered = [tool.name for tool in request.tools]
-        forced = [request.force.name] if request.force else []
-        called = [call.name for line in request.lines for call in line.calls]
-        names = (*offered, *forced, *called)
+        names = [tool.name for tool in request.tools] if request.tools else []
+        if request.force:
+            names.append(request.force.name)
+        for line in request.lines:
+            if line.calls:
+                names += [call.name for call in line.calls]
         return cls(names) if names else _NONE
 
     def sent(self, name: str) -> str:

@@ -38,9 +38,10 @@ def conform(lines: Lines, rules: LineRules, opener: str = OPENER) -> Lines:
         lines = tools_as_text(lines)
     elif rules.trails == "in_a_turn":
         lines = stray_trails_as_text(lines)
-    apart = rules.trails == "in_a_turn"
-    groups = _neighbours(lines, calls_apart=apart) if rules.alternate else ([line] for line in lines)
-    lines = tuple(_joined(group, head if any(line is host for line in group) else ()) for group in groups)
+    if rules.alternate or head:  # else every line is a group of its own, and stays as it is
+        apart = rules.trails == "in_a_turn"
+        groups = _neighbours(lines, calls_apart=apart) if rules.alternate else ([line] for line in lines)
+        lines = tuple(_joined(group, head if any(line is host for line in group) else ()) for group in groups)
     return short_ids(lines) if rules.call_ids == "alnum9" else lines
 
 

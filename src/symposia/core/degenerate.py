@@ -26,11 +26,16 @@ def degenerate(
 
 def empty(text: str) -> bool:
     """Whether there is no letter and no digit."""
-    return not any(character.isalnum() for character in text)
+    for character in text:  # noqa: SIM110 - asked of every reply; the first character answers, and a generator costs more
+        if character.isalnum():
+            return False
+    return True
 
 
 def period(units: Sequence[Hashable], share: float = OFFLINE) -> int | None:
     """The shortest period of a loop at the end of the units; None without one."""
+    if len(units) <= LEAST:  # fewer pairs than a loop has
+        return None
     window = min(len(units), WINDOW)
     enough = max(LEAST, share * window)
     seen = units[-(window + PERIOD) :]

@@ -46,7 +46,7 @@ class Line(Value, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """The line's text, its segments joined."""
-        return "".join(s.text for s in self.segments)
+        return "".join([s.text for s in self.segments])
 
 
 class LineRules(Value, frozen=True, kw_only=True):

@@ -126,11 +126,11 @@ def model_of(text: str, caller: Caller, models: Mapping[str, ServedModel]) -> tu
         head, at, tail = text.rpartition("@")
         if at and head in models:
             name, selector = head, tail
-    mine = [each for each in models if caller.may_ask(each)]
-    if name in mine:
-        return models[name], selector
     if name in models:
+        if caller.may_ask(name):
+            return models[name], selector
         raise Fault("insufficient_scope", f"the key may not use model {name!r}", param="model")
+    mine = [each for each in models if caller.may_ask(each)]
     near = get_close_matches(name, mine, n=1, cutoff=0.0)
     hint = f"; the nearest is {near[0]!r}" if near else ""
     raise Fault("model_not_found", f"model: there is no {name!r}{hint}", param="model")

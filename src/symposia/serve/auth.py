@@ -76,9 +76,9 @@ def caller_of(key: Key) -> Caller:
 
 def authenticate(header: bytes | None, callers: Mapping[str, Caller], now: float) -> Caller:
     """The caller of an `authorization` header. Raises `Refused`, after the same work whatever is wrong."""
-    text = "" if header is None else header.decode("latin-1")
-    bearer = text[: len(_BEARER)].lower() == _BEARER.decode()
-    secret = text[len(_BEARER) :].strip() if bearer else ""
+    given = header or b""
+    bearer = given[: len(_BEARER)].lower() == _BEARER
+    secret = given[len(_BEARER) :].decode("latin-1").strip() if bearer else ""
     id_ = key_id(secret)
     caller = callers.get(id_ or "")
     same = hmac.compare_digest(fingerprint(secret), _NOBODY if caller is None else caller.sha256)
@@ -86,7 +86,7 @@ def authenticate(header: bytes | None, callers: Mapping[str, Caller], now: float
         if (why := caller.ended(now)) is not None:
             raise Refused(why, caller.id)
         return caller
-    if not text:
+    if not given:
         raise Refused("missing")
     raise Refused("malformed" if id_ is None else "unknown")
 

@@ -56,7 +56,7 @@ class Book:
     def finished(self, whole: Sequence[Completion]) -> None:
         """Every choice has its completion."""
         self.usage = total(whole)
-        self.receipts = tuple(receipt for each in whole for receipt in each.receipts)
+        self.receipts = tuple([receipt for each in whole for receipt in each.receipts])
         self.applied = applied_of(self.receipts)
         self.status = 200
 

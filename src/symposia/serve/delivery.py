@@ -6,7 +6,8 @@ What is written is counted, so that a reader who takes nothing and a silence tha
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+
+import msgspec
 
 from symposia.core.request import Request, Syntax
 
@@ -31,7 +32,7 @@ from .stream import Events, lanes_of
 from .wire import ChatRequest
 
 
-class Turn(NamedTuple):
+class Turn(msgspec.Struct, frozen=True):
     """What is answered: the words, what answers, and the request of each choice."""
 
     ask: ChatRequest
@@ -134,20 +135,20 @@ class Delivery:
 
     def _finished(self) -> tuple[UsageObject, SteeringBlock]:
         """Everything is there: what it came to."""
-        book, (ask, found, requests) = self._book, self._turn
+        book, turn = self._book, self._turn
         whole = [completion for _, completion in sorted(self._generation.completions.items())]
         for index, completion in enumerate(whole):
             choice = book.choices.get(index) or self._told(index)
             book.degenerate = book.degenerate or broken(completion, choice)
         book.finished(whole)
-        found.model.answered()
+        turn.found.model.answered()
         block = steering_of(
-            book.decided(requests[0].seed),
-            whole,
-            verbatim=ask.steering is not None and ask.steering.receipts,
+            book.decided(turn.requests[0].seed),
+            book.receipts,
+            verbatim=turn.ask.steering is not None and turn.ask.steering.receipts,
             degenerate=book.degenerate,
         )
-        return usage_of(whole), block
+        return usage_of(book.usage), block
 
 
 def _circles(cause: str) -> Fault:

@@ -37,6 +37,8 @@ class Snapshot:
 
     def named(self, names: frozenset[str]) -> Mapping[str, str]:
         """Digests by alias of a model that is known by any of these names."""
+        if not self.aliases:
+            return _NONE
         found = [self.aliases[name] for name in sorted(names) if name in self.aliases]
         if not found:
             return _NONE

@@ -73,6 +73,24 @@ def test_neutral_knobs_go_where_a_server_would_put_its_own(flavour: str, sent: t
     assert tuple(name for name in NEUTRAL if name in fields) == sent
 
 
+def test_knobs_go_in_one_order() -> None:
+    """The same bytes for the same request, on every version."""
+    told = {
+        "frequency_penalty": 0.1,
+        "presence_penalty": 0.2,
+        "repetition_penalty": 1.1,
+        "min_p": 0.1,
+        "top_k": 5,
+    }
+    fields = body("vllm", **told, top_p=0.9, temperature=0.3)
+    assert [name for name in fields if name in NEUTRAL] == [
+        *("temperature", "top_p", "top_k", "min_p", "repetition_penalty"),
+        *("presence_penalty", "frequency_penalty"),
+    ]
+    assert body("vllm")["top_k"] == -1
+    assert refused("openai", **told) == "min_p"
+
+
 @pytest.mark.parametrize("flavour", EVERY)
 def test_chosen_temperature_and_top_p_are_sent(flavour: str) -> None:
     """Whatever the server, what the profile chose is in the body."""

@@ -27,6 +27,7 @@ from symposia.serve.replies import (
     usage_of,
 )
 from symposia.serve.replies.logprobs import LEAST, logprobs_of
+from symposia.serve.said import total
 from tests.serve.bodies import validator
 
 ENVELOPE = Envelope("chatcmpl-1", 1_700_000_000, "tiny@calm", "sym-0123456789ab")
@@ -61,9 +62,9 @@ def test_the_whole_reply_is_this() -> None:
     """The golden form: order, nulls and absences as clients see them."""
     one = completion(parts=(Reasoning("Hmm."), Text("Hi")), receipts=(receipt(),))
     block = steering_of(
-        Decided(profile="calm", revision="sha256:9", arm="pinned", seed=17), [one], verbatim=False
+        Decided(profile="calm", revision="sha256:9", arm="pinned", seed=17), one.receipts, verbatim=False
     )
-    raw = reply(ENVELOPE, [choice_of(0, one, ASK)], usage_of([one]), block)
+    raw = reply(ENVELOPE, [choice_of(0, one, ASK)], usage_of(one.usage), block)
     assert raw.decode() == (
         '{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"tiny@calm",'
         '"system_fingerprint":"sym-0123456789ab","choices":[{"index":0,"message":{"role":"assistant","content":"Hi",'
@@ -79,7 +80,9 @@ def test_the_whole_reply_is_this() -> None:
 def test_a_plain_model_has_the_block_too() -> None:
     """Null-filled: nothing was asked, nothing applied."""
     one = completion()
-    raw = reply(ENVELOPE, [choice_of(0, one, ASK)], usage_of([one]), steering_of(Decided(seed=1), [one]))
+    raw = reply(
+        ENVELOPE, [choice_of(0, one, ASK)], usage_of(one.usage), steering_of(Decided(seed=1), one.receipts)
+    )
     steering = json.loads(raw)["steering"]
     assert {name for name, value in steering.items() if value is not None} == {"arm", "applied", "seed"}
     assert (steering["arm"], steering["applied"]) == ("none", "false")
@@ -117,17 +120,22 @@ def test_text_is_read_where_the_backend_gave_no_parts() -> None:
     assert (message.content, message.reasoning_content) == ("Hi", "Hmm.")
 
 
+def test_parts_of_a_kind_are_joined() -> None:
+    """Text between thoughts, thoughts between text: each in its own field, in its order."""
+    parts = (Reasoning("a"), Text("b"), Reasoning("c"), Text("d"))
+    message = choice_of(0, completion("bd", parts=parts), ASK).message
+    assert (message.content, message.reasoning_content) == ("bd", "ac")
+
+
 def test_prompts_count_once_and_replies_each() -> None:
     """Usage of choices side by side; an estimate in one is one in all."""
-    usage = usage_of([completion(), completion()])
+    usage = usage_of(total([completion(), completion()]))
     assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (10, 8, 18)
     assert usage.completion_tokens_details.reasoning_tokens == 2
     guessed = completion(usage=Usage(input_tokens=10, output_tokens=4, estimated=True))
-    assert usage_of([completion(), guessed]).estimated is True
-    assert (
-        "estimated"
-        not in json.loads(reply(ENVELOPE, [], usage_of([completion()]), steering_of(Decided(), [])))["usage"]
-    )
+    assert usage_of(total([completion(), guessed])).estimated is True
+    raw = reply(ENVELOPE, [], usage_of(completion().usage), steering_of(Decided(), ()))
+    assert "estimated" not in json.loads(raw)["usage"]
 
 
 @given(st.lists(st.sampled_from(["applied", "gated_off", "missed"]), max_size=4))
@@ -141,7 +149,9 @@ def test_the_block_sums_choices_and_takes_the_largest_share() -> None:
     """Tokens over interventions and choices; ‖δ‖/‖h‖ by layer, zero norms left out; receipts verbatim if asked."""
     first = completion(receipts=(receipt(delta=1.0), receipt(norm=0.0, delta=5.0)))
     second = completion(receipts=(receipt(delta=3.0),))
-    block = steering_of(Decided(profile="calm"), [first, second], verbatim=True, degenerate="loop")
+    block = steering_of(
+        Decided(profile="calm"), (*first.receipts, *second.receipts), verbatim=True, degenerate="loop"
+    )
     assert block.tokens is not None
     assert (block.tokens.given, block.tokens.history, block.tokens.generated) == (3, 15, 21)
     assert block.delta_over_norm == pytest.approx(0.3)

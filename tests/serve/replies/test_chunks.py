@@ -28,7 +28,7 @@ WHOLE = Completion(
     logprobs=Logprobs(tokens=("x",), chosen=(-1.0,)),
     served=ServedBy(endpoint="e", model="m"),
 )
-BLOCK = steering_of(Decided(seed=1), [WHOLE])
+BLOCK = steering_of(Decided(seed=1), WHOLE.receipts)
 SCHEMA = {"$ref": "#/components/schemas/ChatChunk"}
 
 
@@ -104,7 +104,11 @@ def test_calls_go_out_whole_then_logprobs_then_the_finish() -> None:
 def test_usage_is_null_until_its_own_chunk() -> None:
     """With `include_usage` every chunk has it, null; the last has no choices, and the steering."""
     chunks = Chunks(ENVELOPE, include_usage=True)
-    raw = chunks.delta(0, Delta(text="a")) + chunks.finish(0, "stop") + chunks.usage(usage_of([WHOLE]), BLOCK)
+    raw = (
+        chunks.delta(0, Delta(text="a"))
+        + chunks.finish(0, "stop")
+        + chunks.usage(usage_of(WHOLE.usage), BLOCK)
+    )
     made = events(raw)
     assert [event["usage"] for event in made[:2]] == [None, None]
     assert made[2]["choices"] == []

@@ -130,6 +130,7 @@ def test_the_assistants_name_is_who_speaks() -> None:
     )
     assert speaker_of(ask.messages) == "Eva"
     assert lines(user("hi"), own("yes", name="Eva"), own("more"))[2].segments[0].author == "Eva"
+    assert lines(own("a", name="Eva"), own("b", name="Ida"), own("c"))[2].segments[0].author == "Ida"
     with pytest.raises(Fault) as caught:
         lines(user("hi", name="assistant"))
     assert caught.value.param == "messages[0].name"
@@ -183,3 +184,17 @@ def test_the_opening_stays_over_the_turns() -> None:
     ask = read(json.dumps({"model": "m", "messages": begun}).encode(), Limits())
     later = read(json.dumps({"model": "m", "messages": [*begun, own("a"), user("b")]}).encode(), Limits())
     assert opening(ask.messages) == opening(later.messages) == ("S", "first")
+
+
+def test_an_opening_takes_every_system_text_and_one_user_message() -> None:
+    """Wherever they stand, under either name; nothing where there are none."""
+    messages = [
+        own("a"),
+        {"role": "system", "content": "S"},
+        user(""),
+        {"role": "developer", "content": "T"},
+        user("b"),
+    ]
+    ask = read(json.dumps({"model": "m", "messages": messages}).encode(), Limits())
+    assert opening(ask.messages) == ("S\n\nT", "")
+    assert opening(ask.messages[:1]) == ("", "")

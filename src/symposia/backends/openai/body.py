@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Callable
+from operator import attrgetter
 
 from symposia.backends.strict import is_strict
 from symposia.backends.toolnames import ToolNames
@@ -18,16 +19,12 @@ from .messages import Json, messages
 
 SEED_BITS = (1 << 31) - 1
 MOST_LOGPROBS = 20
-_NEUTRAL: dict[Knob, float] = {
-    "temperature": 1.0,
-    "top_p": 1.0,
-    "top_k": 0,
-    "min_p": 0.0,
-    "repetition_penalty": 1.0,
-}
+_EXTRA: dict[Knob, float] = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+"""Knobs that not every server takes, and where they change nothing."""
+
+_UNASKED = tuple(_EXTRA.values())
+_extra: Callable[[Sampling], tuple[float, ...]] = attrgetter(*_EXTRA)
 _OFF: dict[Knob, float] = {"top_k": -1}
-_KNOBS: tuple[Knob, ...] = get_args(Knob)
-_OPTIONAL: tuple[Knob, ...] = ("min_p", "repetition_penalty", "top_k")
 
 
 def refuse(request: Request, flavour: Flavour, endpoint: str) -> None:
@@ -37,11 +34,12 @@ def refuse(request: Request, flavour: Flavour, endpoint: str) -> None:
         return UnsupportedRequest(endpoint=endpoint, model=request.model, feature=feature, way_out=way_out)
 
     sampling = request.sampling
-    for knob in _OPTIONAL:
-        if knob not in flavour.extra and _value(sampling, knob) != _NEUTRAL[knob]:
-            raise no(
-                knob, f"leave {knob} at {_NEUTRAL[knob]:g}, or use vllm, sglang, openrouter or a local model"
-            )
+    if (asked := _extra(sampling)) != _UNASKED:
+        for knob, value in sorted(zip(_EXTRA, asked, strict=True)):
+            if value != (neutral := _EXTRA[knob]) and knob not in flavour.extra:
+                raise no(
+                    knob, f"leave {knob} at {neutral:g}, or use vllm, sglang, openrouter or a local model"
+                )
     if flavour.stops is not None and len(sampling.stop) > flavour.stops:
         raise no(f"{len(sampling.stop)} stop strings", f"give at most {flavour.stops}")
     if (request.logprobs or 0) > MOST_LOGPROBS:
@@ -65,10 +63,12 @@ def body(request: Request, model: str, flavour: Flavour, rules: LineRules, *, st
     fields |= knobs(request.sampling, flavour)
     fields |= _stops(request, flavour)
     fields |= _thinking(request.sampling, flavour)
-    fields |= _tools(request, names)
+    if request.tools or request.force is not None:
+        fields |= _tools(request, names)
     if request.force is not None and "parallel_tools" in flavour.features:
         fields["parallel_tool_calls"] = False
-    fields |= _shape(request)
+    if request.schema is not None:
+        fields["response_format"] = _shape(request.schema)
     if request.logprobs is not None:
         fields |= {"logprobs": True, "top_logprobs": request.logprobs}
         if flavour.returns_ids:
@@ -80,40 +80,28 @@ def body(request: Request, model: str, flavour: Flavour, rules: LineRules, *, st
     return fields
 
 
-def _value(sampling: Sampling, knob: Knob) -> float:
-    match knob:
-        case "temperature":
-            return sampling.temperature
-        case "top_p":
-            return sampling.top_p
-        case "top_k":
-            return sampling.top_k
-        case "min_p":
-            return sampling.min_p
-        case "repetition_penalty":
-            return sampling.repetition_penalty
-
-
-def sends(sampling: Sampling, flavour: Flavour, knob: Knob) -> bool:
-    """Whether a knob is told to the server: where it can be, and the server would do otherwise."""
-    if knob in _OPTIONAL and knob not in flavour.extra:
-        return False
-    return knob in flavour.neutral or _value(sampling, knob) != _NEUTRAL[knob]
+def told(sampling: Sampling, flavour: Flavour) -> Json:
+    """The knobs that are told to the server: where they can be, and it would do otherwise."""
+    fields: Json = {}
+    if sampling.temperature != 1.0 or "temperature" in flavour.neutral:
+        fields["temperature"] = sampling.temperature
+    if sampling.top_p != 1.0 or "top_p" in flavour.neutral:
+        fields["top_p"] = sampling.top_p
+    if flavour.extra:
+        for (knob, neutral), value in zip(_EXTRA.items(), _extra(sampling), strict=True):
+            if knob in flavour.extra and (value != neutral or knob in flavour.neutral):
+                fields[knob] = _OFF.get(knob, value) if value == neutral else value
+    return fields
 
 
 def knobs(sampling: Sampling, flavour: Flavour) -> Json:
     """Fields of how tokens are drawn."""
-    fields: Json = {}
-    for knob in _KNOBS:
-        if sends(sampling, flavour, knob):
-            value, neutral = _value(sampling, knob), _NEUTRAL[knob]
-            fields[knob] = _OFF.get(knob, value) if value == neutral else value
-    for penalty, size in (
-        ("presence_penalty", sampling.presence_penalty),
-        ("frequency_penalty", sampling.frequency_penalty),
-    ):
-        if size or "repetition_penalty" in flavour.neutral:
-            fields[penalty] = size
+    fields = told(sampling, flavour)
+    always = "repetition_penalty" in flavour.neutral
+    if always or sampling.presence_penalty:
+        fields["presence_penalty"] = sampling.presence_penalty
+    if always or sampling.frequency_penalty:
+        fields["frequency_penalty"] = sampling.frequency_penalty
     if sampling.logit_bias:
         fields["logit_bias"] = {str(token): bias for token, bias in sampling.logit_bias}
     if sampling.min_tokens:
@@ -156,8 +144,6 @@ def _thinking(sampling: Sampling, flavour: Flavour) -> Json:
 
 def _tools(request: Request, names: ToolNames) -> Json:
     force = request.force
-    if not request.told:
-        return {}
     fields: Json = {"tools": [_tool(tool, names, forced=tool is force) for tool in request.told]}
     if force is not None:
         fields["tool_choice"] = {"type": "function", "function": {"name": names.sent(force.name)}}
@@ -177,11 +163,9 @@ def _tool(tool: ToolSpec, names: ToolNames, *, forced: bool) -> Json:
     return {"type": "function", "function": function}
 
 
-def _shape(request: Request) -> Json:
-    if request.schema is None:
-        return {}
-    asked: Json = {"name": "reply", "schema": request.schema, "strict": is_strict(request.schema)}
-    return {"response_format": {"type": "json_schema", "json_schema": asked}}
+def _shape(schema: Json) -> Json:
+    asked: Json = {"name": "reply", "schema": schema, "strict": is_strict(schema)}
+    return {"type": "json_schema", "json_schema": asked}
 
 
 def _demanding(request: Request, fields: Json) -> bool:

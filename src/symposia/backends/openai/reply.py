@@ -16,7 +16,7 @@ from symposia.backends.cut import Cut
 from symposia.backends.estimate import estimate, tokens_of
 from symposia.backends.toolnames import ToolNames
 from symposia.backends.wire import ServerError
-from symposia.core.message import FinishReason, Part, Text
+from symposia.core.message import FinishReason, Part, Text, ToolCall
 from symposia.core.parse import parse
 from symposia.core.request import Completion, Delta, Request, ServedBy
 from symposia.core.usage import Usage
@@ -42,7 +42,6 @@ class ChatReply:
         self, request: Request, served: ServedBy, *, kept_there: bool = False, read: Read = decode
     ) -> None:
         self._request, self._served, self._read = request, served, read
-        self._names = ToolNames.of(request)
         self._cut = Cut(() if kept_there else request.stop_after)
         self._text: list[str] = []
         self._refused = False
@@ -150,10 +149,9 @@ class ChatReply:
 
     def completion(self, request_id: str) -> Completion:
         """The whole. Raises `stream_truncated` where the server gave no finish, `bad_response` for one not known."""
-        finish = self._finished()
+        finish, served = self._finished(), self._served
         text = "".join(self._text)
-        asked = () if self._cut.met else sorted(self._calls.items())
-        calls = tuple(call.whole(n, self._names) for n, (_, call) in enumerate(asked))
+        calls = self._asked() if self._calls and not self._cut.met else ()
         thought = self._thoughts.part()
         parts: tuple[Part, ...] = ()
         if thought is not None:
@@ -168,8 +166,13 @@ class ChatReply:
             prompt_token_ids=tuple(self._prompt_ids),
             token_ids=tuple(self._ids),
             logprobs=self._scored.columns(text, cut=self._cut.met),
-            served=replace(self._served, request_id=request_id),
+            served=served if request_id == served.request_id else replace(served, request_id=request_id),
         )
+
+    def _asked(self) -> tuple[ToolCall, ...]:
+        """The calls, in the server's order."""
+        names = ToolNames.of(self._request)
+        return tuple([call.whole(n, names) for n, (_, call) in enumerate(sorted(self._calls.items()))])
 
     def _finished(self) -> FinishReason:
         if self._cut.met:

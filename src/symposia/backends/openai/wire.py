@@ -7,7 +7,7 @@ from symposia.backends.wire import Json, sendable_name
 from symposia.core.lines import LineRules
 from symposia.core.request import ModelCard, Request, ServedBy
 
-from .body import body, keeps_stop, refuse, sends
+from .body import body, keeps_stop, refuse, told
 from .chunks import Read, decode
 from .flavours import FLAVOURS
 from .reply import ChatReply
@@ -24,10 +24,11 @@ class ChatWire:
 
     def card(self, model: str) -> ModelCard:
         """The flavour's row with what was declared."""
+        name = sendable_name(model, self.endpoint)
         return ModelCard(
             model=model,
-            context_window=self._declared.context_window.get(sendable_name(model, self.endpoint)),
-            rules=self._rules(model),
+            context_window=self._declared.context_window.get(name),
+            rules=self._rules(name),
             features=self._flavour.features | set(self._declared.features),
             thinking=self._flavour.thinking,
         )
@@ -39,21 +40,20 @@ class ChatWire:
     def body(self, request: Request, *, streamed: bool = True) -> Json:
         """What is sent, for a stream of events or for one reply."""
         model = sendable_name(request.model, self.endpoint)
-        return body(request, model, self._flavour, self._rules(request.model), streamed=streamed)
+        return body(request, model, self._flavour, self._rules(model), streamed=streamed)
 
     def reply(self, request: Request, read: Read = decode) -> ChatReply:
         """A fold for the answer, streamed or whole; `read` makes chunks of bytes."""
-        sampling, flavour = request.sampling, self._flavour
+        flavour, controlled = self._flavour, told(request.sampling, self._flavour)
         served = ServedBy(
             endpoint=self.endpoint,
             model=sendable_name(request.model, self.endpoint),
             date=request.date,
             seed=flavour.seed,
-            uncontrolled=tuple(k for k in flavour.uncontrolled if not sends(sampling, flavour, k)),
+            uncontrolled=tuple([knob for knob in flavour.uncontrolled if knob not in controlled]),
         )
         return ChatReply(request, served, kept_there=keeps_stop(request, flavour), read=read)
 
-    def _rules(self, model: str) -> LineRules:
+    def _rules(self, name: str) -> LineRules:
         declared = self._declared
-        own = declared.model_rules.get(sendable_name(model, self.endpoint))
-        return own or declared.rules or self._flavour.rules
+        return declared.model_rules.get(name) or declared.rules or self._flavour.rules

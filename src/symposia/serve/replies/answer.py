@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -12,6 +11,7 @@ from msgspec import UNSET
 from symposia.core.message import FinishReason, Reasoning, Text, ToolCall
 from symposia.core.parse import parts_of
 from symposia.core.request import Completion, Request
+from symposia.core.usage import Usage
 from symposia.core.value import canonical
 
 from .logprobs import logprobs_of
@@ -38,7 +38,7 @@ FINISHES: dict[FinishReason, Finish] = {
 }
 
 
-class Envelope(NamedTuple):
+class Envelope(msgspec.Struct, frozen=True):
     """What all events of one reply share. `model` is as it was asked for; `created` in seconds since the epoch."""
 
     id: str
@@ -54,10 +54,17 @@ def fingerprint(weights: str, build: str) -> str:
 
 def choice_of(index: int, completion: Completion, request: Request) -> ChoiceObject:
     """One completion as a choice. A refusal's text is in `refusal`, reasoning in `reasoning_content`."""
-    parts = parts_of(completion, request)
-    text = "".join([part.text for part in parts if isinstance(part, Text)])
-    thought = "".join([part.text for part in parts if isinstance(part, Reasoning)])
-    calls = calls_of([part for part in parts if isinstance(part, ToolCall)])
+    text, thought = "", ""
+    asked: list[ToolCall] = []
+    for part in parts_of(completion, request):
+        match part:
+            case Text():
+                text += part.text
+            case Reasoning():
+                thought += part.text
+            case ToolCall():
+                asked.append(part)
+    calls = calls_of(asked) if asked else ()
     refused = completion.finish_reason == "refusal"
     return ChoiceObject(
         index=index,
@@ -85,19 +92,15 @@ def calls_of(calls: Sequence[ToolCall]) -> tuple[CallObject, ...]:
     )
 
 
-def usage_of(completions: Sequence[Completion]) -> UsageObject:
-    """The prompt's tokens once, the reply's of all choices."""
-    prompt = completions[0].usage
-    output = sum(completion.usage.output_tokens for completion in completions)
+def usage_of(usage: Usage) -> UsageObject:
+    """What a reply used in all: its prompt's tokens once, the output of all choices."""
     return UsageObject(
-        prompt_tokens=prompt.input_tokens,
-        completion_tokens=output,
-        total_tokens=prompt.input_tokens + output,
-        prompt_tokens_details=PromptTokens(cached_tokens=prompt.cached_tokens),
-        completion_tokens_details=CompletionTokens(
-            reasoning_tokens=sum(completion.usage.reasoning_tokens for completion in completions)
-        ),
-        estimated=True if any(completion.usage.estimated for completion in completions) else UNSET,
+        prompt_tokens=usage.input_tokens,
+        completion_tokens=usage.output_tokens,
+        total_tokens=usage.input_tokens + usage.output_tokens,
+        prompt_tokens_details=PromptTokens(cached_tokens=usage.cached_tokens),
+        completion_tokens_details=CompletionTokens(reasoning_tokens=usage.reasoning_tokens),
+        estimated=True if usage.estimated else UNSET,
     )
 
 

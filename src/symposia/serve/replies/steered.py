@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import msgspec
 
 from symposia.core.receipt import Receipt
-from symposia.core.request import Completion
 from symposia.core.served import Applied, Arm
 from symposia.serve.faults import Served
 
@@ -39,13 +38,12 @@ def applied_of(receipts: Sequence[Receipt]) -> Applied:
 
 def steering_of(
     decided: Decided,
-    completions: Sequence[Completion],
+    receipts: tuple[Receipt, ...],
     *,
     verbatim: bool = False,
     degenerate: str | None = None,
 ) -> SteeringBlock:
-    """The block of a reply of these choices; `verbatim` adds their receipts, choice after choice."""
-    receipts = tuple(receipt for completion in completions for receipt in completion.receipts)
+    """The block of a reply with the receipts of all its choices; `verbatim` adds them as they are."""
     return SteeringBlock(
         profile=decided.profile,
         revision=decided.revision,
@@ -55,7 +53,7 @@ def steering_of(
         reason=decided.reason,
         seed=decided.seed,
         tokens=_tokens(receipts) if receipts else None,
-        delta_over_norm=_delta_over_norm(receipts),
+        delta_over_norm=_delta_over_norm(receipts) if receipts else None,
         degenerate=degenerate,
         receipts=receipts if verbatim else None,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -21,7 +20,7 @@ _EFFORTS: dict[Effort, Thinking] = {"none": "off", "low": "low", "medium": "medi
 _PLAIN = Sampling()
 
 
-class Aim(NamedTuple):
+class Aim(msgspec.Struct, frozen=True):
     """What answers: a model by address, its card, and a profile; None is the plain model."""
 
     model: str

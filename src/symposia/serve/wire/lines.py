@@ -41,12 +41,10 @@ def speaker_of(messages: Sequence[ChatMessage]) -> str:
 
     Raises `Fault` where somebody else has that name: nobody's words may count as the model's own.
     """
-    speaker = next(
-        (m.name for m in reversed(messages) if isinstance(m, AssistantMessage) and m.name is not None),
-        SPEAKER,
-    )
+    own = [m.name for m in messages if m.name is not None and isinstance(m, AssistantMessage)]
+    speaker = own[-1] if own else SPEAKER
     for at, message in enumerate(messages):
-        if not isinstance(message, AssistantMessage) and message.name == speaker:
+        if message.name == speaker and not isinstance(message, AssistantMessage):
             raise _refused(f"messages[{at}].name", f"another name than the assistant's ({speaker})", speaker)
     return speaker
 
@@ -79,16 +77,23 @@ def lines_of(messages: Sequence[ChatMessage], speaker: str, system: str | None) 
 
 def opening(messages: Sequence[ChatMessage]) -> tuple[str, str]:
     """The system text and the first user message: what stays the same over the turns of one conversation."""
-    system = BLANK.join([text_of(m.content) for m in messages if isinstance(m, _SYSTEM)])
-    return system, next((text_of(m.content) for m in messages if isinstance(m, UserMessage)), "")
+    system: list[str] = []
+    first: str | None = None
+    for message in messages:
+        if isinstance(message, _SYSTEM):
+            system.append(text_of(message.content))
+        elif first is None and isinstance(message, UserMessage):
+            first = text_of(message.content)
+    return BLANK.join(system), first or ""
 
 
 def _framing(messages: Sequence[ChatMessage], system: str | None) -> list[Line]:
     """One system line, or none. An empty text of the profile's stands for none at all, the template's own included."""
     segments = [Segment(text=system, phase="prompt", author="system")] if system else []
     for turn, message in enumerate(messages):
-        if text_of(message.content):
-            segments += [markup(BLANK)] * bool(segments) + [_instructed(message, turn)]
+        said = _instructed(message, turn)
+        if said.text:
+            segments += (markup(BLANK), said) if segments else (said,)
     if segments or system == "":
         return [Line(role="system", segments=tuple(segments), kind="framing")]
     return []

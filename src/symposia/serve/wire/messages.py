@@ -85,6 +85,6 @@ ChatMessage = SystemMessage | DeveloperMessage | UserMessage | AssistantMessage 
 
 def text_of(content: Content | None) -> str:
     """The text, its parts joined as they are."""
-    if content is None:
-        return ""
-    return content if isinstance(content, str) else "".join([part.text for part in content])
+    if isinstance(content, str):
+        return content
+    return "" if content is None else "".join([part.text for part in content])

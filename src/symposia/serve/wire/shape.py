@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
+
+import msgspec
 
 from symposia.core.toolspec import ToolSpec
 from symposia.serve.faults import Fault
@@ -17,13 +19,16 @@ _NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
 _OBJECT: dict[str, Any] = {"type": "object"}
 
 
-class Shape(NamedTuple):
+class Shape(msgspec.Struct, frozen=True):
     """Tools, whether they may be called, the one that must be, and the JSON Schema of the reply."""
 
     tools: tuple[ToolSpec, ...] = ()
     choice: Literal["auto", "none"] = "auto"
     force: ToolSpec | None = None
     schema: dict[str, Any] | None = None
+
+
+_ANY = Shape()
 
 
 def shape_of(ask: ChatRequest, given: tuple[ToolSpec, ...]) -> Shape:
@@ -33,7 +38,7 @@ def shape_of(ask: ChatRequest, given: tuple[ToolSpec, ...]) -> Shape:
     a call and a shape at once, and JSON that lies too deep.
     """
     if ask.tools is None and ask.tool_choice is None and ask.response_format is None and not given:
-        return Shape()
+        return _ANY
     tools = (*given, *_specs(ask.tools or (), given))
     force, schema = _forced(ask, tools), _schema(ask.response_format)
     if force is not None and schema is not None:
