@@ -115,7 +115,10 @@ class Relay:
             pool.watch.end(waits)
             exchange.close()
         if failed is not None:  # raised here, it has nothing inside that was not scrubbed
-            raise failed
+            try:
+                raise failed
+            finally:
+                del failed  # it holds this frame: a cycle for the collector
 
     async def models(self) -> tuple[str, ...]:
         """The names the server lists. Raises `BackendError`."""
@@ -161,7 +164,9 @@ class Relay:
         about = request.about
         body = msgspec.json.encode(self._wire.body(request, streamed=about.streamed))
         reply = self._wire.reply(request, Reading(self._unknown))
-        traced = about.traceparent if _TRACEPARENT.fullmatch(about.traceparent) else ""
+        traced = about.traceparent
+        if traced and not _TRACEPARENT.fullmatch(traced):
+            traced = ""
         post = partial(pool.send, self._wire.path, body, traceparent=traced)
         return _Exchange(self._upstream, post, reply, streamed=about.streamed)
 
@@ -197,14 +202,14 @@ class _Exchange:
         """What came next: some bytes of the events, or the whole of the reply; nothing once it has ended."""
         assert self._response is not None
         content, reply = self._response.content, self._reply
-        if content.at_eof():
-            return b""
         if reply.ended:
             if reply.finished and not content.is_eof():
                 await _drained(content)
             return b""
         try:
             if not self._streamed:
+                if content.at_eof():
+                    return b""
                 body = await read_all(self._response, waits, MOST_HELD)
                 if len(body) > MOST_HELD:
                     raise lost("bad_response").error(f"a reply of more than {MOST_HELD} bytes")

@@ -6,7 +6,7 @@ cookies, redirects and a task anew, of which nothing differs here from one reque
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from functools import partial
 
 import aiohttp
@@ -40,6 +40,9 @@ class Response:
     def close(self) -> None:
         """Close the connection, unless the body was read to its end."""
         self._connection.close()
+        raised = self.content.exception()
+        if raised is not None:
+            raised.__traceback__ = None  # its frames hold the content, and that it: a cycle for the collector
 
     def give_up(self) -> None:
         """Close it while the body is being read: the reader gets aiohttp's `ClientConnectionError`."""
@@ -58,9 +61,9 @@ class Target:
         fields = [f"{name}: {value}" for name, value in self._asked.headers.items() if name != _LENGTH]
         self._head = "\r\n".join([f"{method} {url.raw_path_qs} HTTP/1.1", *fields, ""]).encode()
 
-    async def connect(self) -> Connection:
+    def connect(self) -> Awaitable[Connection]:
         """A connection, new or used before. Raises aiohttp's `ClientConnectorError`."""
-        return await self._connector.connect(self._asked, [], _FOREVER)
+        return self._connector.connect(self._asked, [], _FOREVER)
 
     async def send(self, connection: Connection, body: bytes | None, traceparent: str) -> Response:
         """The response. Raises aiohttp's `ClientConnectionError` and `HttpProcessingError`, the connection closed."""
