@@ -1,4 +1,4 @@
-"""`python benchmarks/relay.py [--json]`: what relaying a request costs before any serving, beside aiohttp alone.
+"""`python benchmarks/relay.py [--json]`: what relaying a request costs before any serving, beside aiohttp's session.
 
 CPU time of this process; the upstream (`serving/stub.py`) has one of its own, on another core if there is one. The
 pieces of a stream are writes of their own, 10 ms apart; `STREAMS` run side by side.
@@ -126,10 +126,14 @@ async def rows(url: str) -> list[Row]:
         our_whole, our_ends, our_piece = await cost(ours)
     return [
         at_most(
-            "a whole reply, beyond aiohttp", our_whole - whole, 150, "us", f"aiohttp alone: {whole:.0f} us"
+            "a whole reply, beyond aiohttp",
+            our_whole - whole,
+            150,
+            "us",
+            f"its session alone: {whole:.0f} us",
         ),
-        at_most("a stream, beyond aiohttp", our_ends - ends, 200, "us", f"aiohttp alone: {ends:.0f} us"),
-        at_most("a piece, beyond aiohttp", our_piece - piece, 8, "us", f"aiohttp alone: {piece:.1f} us"),
+        at_most("a stream, beyond aiohttp", our_ends - ends, 200, "us", f"its session alone: {ends:.0f} us"),
+        at_most("a piece, beyond aiohttp", our_piece - piece, 8, "us", f"its session alone: {piece:.1f} us"),
         at_most("a piece, everything", our_piece, 30, "us", "load on the machine joins pieces into one read"),
         at_most("a piece, folding alone", fold_us(), 5, "us", "bytes to delta, in memory"),
     ]

@@ -39,6 +39,27 @@ def test_any_pieces_give_the_same_events(lines, cuts) -> None:
     assert read(raw, cuts) == read(raw, [])
 
 
+PIECES = [
+    b"data: a\n\n",
+    b"data:b\n\n",
+    b"data: c\n",
+    b"event: d\n",
+    b": e\n\n",
+    b"data: f",
+    b"\n\n",
+    b"data: \r\n\n",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=9))
+def test_an_event_alone_in_its_piece_is_read_as_any_other(pieces) -> None:
+    """Far into a stream, whatever came before it, and whether or not that was whole."""
+    pieces = [b"data: " + b"x" * 300 + b"\n\n", *pieces, b"\n:\n"]
+    reader = EventReader()
+    apart = [event for piece in pieces for event in reader.feed(piece)]
+    assert apart == read(b"".join(pieces), [])
+
+
 @given(LINES)
 def test_the_events_are_those_another_decoder_sees(lines) -> None:
     """Names and data agree with the openai package's decoder, for every event that has data."""

@@ -23,7 +23,7 @@ async def test_a_caller_that_leaves_at_the_limit_leaves(cancelled: bool) -> None
         upstream = Upstream(server.base_url, None, Timeouts(), SystemClock())
         waits = upstream.pool().watch.begin()
         try:
-            sending = asyncio.ensure_future(upstream.send("/chat/completions", ASK, waits))
+            sending = asyncio.ensure_future(upstream.pool().send("/chat/completions", ASK, waits))
             await server.arrived()
             waits.look(MUCH_LATER)
             if cancelled:

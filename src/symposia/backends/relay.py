@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import aiohttp
 import msgspec
@@ -28,12 +29,17 @@ from .openai.reply import ChatReply
 from .openai.unread import Reading, Unknown
 from .openai.wire import ChatWire
 from .policy import Timeouts
+from .pool import Pool, Unreached
 from .sse import MOST_HELD, Event, EventReader
-from .upstream import Unreached, Upstream, read_all
+from .target import Response
+from .upstream import Upstream, read_all
 from .waits import Waits
 
 ENDPOINT = "upstream"
 """What its models' addresses may begin with, and what its completions say served them."""
+
+Post = Callable[[Waits], Awaitable[Response]]
+"""Sends what was made of a request."""
 
 _DRAIN_S = 0.1
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}(?:-[0-9a-f]+){3}")
@@ -78,9 +84,7 @@ class Relay:
 
     async def describe(self, model: str) -> ModelCard:
         """What the flavour's row says; nothing is asked."""
-        if model not in self._cards:
-            self._cards[model] = self._wire.card(model)
-        return self._cards[model]
+        return self._card(model)
 
     async def render(self, request: Request) -> Prompt:
         """An over-estimate: the tokenizer is elsewhere. What could not be sent is refused already."""
@@ -89,11 +93,11 @@ class Relay:
 
     async def generate(self, request: Request) -> AsyncIterator[Item]:
         """Refuses before any I/O; then deltas and one completion. `Retrying` at most once: nothing had been sent."""
-        refuse_unsupported(request, await self.describe(request.model), ENDPOINT)
+        refuse_unsupported(request, self._card(request.model), ENDPOINT)
         self._wire.refuse(request)
-        exchange, attempts = self._exchange(request), 1
-        watch = self._upstream.pool().watch
-        waits = watch.begin()
+        pool = self._upstream.pool()
+        exchange, attempts = self._exchange(request, pool), 1
+        waits = pool.watch.begin()
         failed: BackendError | None = None
         try:
             if not await exchange.reached(waits):
@@ -108,29 +112,32 @@ class Relay:
         except BackendError as error:
             failed = self._upstream.last_words(error, attempts)
         finally:
-            watch.end(waits)
+            pool.watch.end(waits)
             exchange.close()
         if failed is not None:  # raised here, it has nothing inside that was not scrubbed
-            raise failed
+            try:
+                raise failed
+            finally:
+                del failed  # it holds this frame: a cycle for the collector
 
     async def models(self) -> tuple[str, ...]:
         """The names the server lists. Raises `BackendError`."""
-        watch = self._upstream.pool().watch
-        waits = watch.begin()
+        pool = self._upstream.pool()
+        waits = pool.watch.begin()
         failed: BackendError | None = None
         listed = _Listing(data=[])
         try:
-            listed = await self._listed(waits)
+            listed = await self._listed(pool, waits)
         except BackendError as error:
             failed = self._upstream.last_words(error, 1)
         finally:
-            watch.end(waits)
+            pool.watch.end(waits)
         if failed is not None:
             raise failed
         return tuple(model.id for model in listed.data)
 
-    async def _listed(self, waits: Waits) -> _Listing:
-        response = await self._upstream.send("/models", None, waits)
+    async def _listed(self, pool: Pool, waits: Waits) -> _Listing:
+        response = await pool.send("/models", None, waits)
         try:
             if response.status != 200:
                 raise await self._upstream.refusal(response, waits)
@@ -147,24 +154,31 @@ class Relay:
         """Close the running loop's connections."""
         await self._upstream.aclose()
 
-    def _exchange(self, request: Request) -> _Exchange:
+    def _card(self, model: str) -> ModelCard:
+        card = self._cards.get(model)
+        if card is None:
+            card = self._cards[model] = self._wire.card(model)
+        return card
+
+    def _exchange(self, request: Request, pool: Pool) -> _Exchange:
         about = request.about
         body = msgspec.json.encode(self._wire.body(request, streamed=about.streamed))
         reply = self._wire.reply(request, Reading(self._unknown))
-        traced = about.traceparent if _TRACEPARENT.fullmatch(about.traceparent) else ""
-        return _Exchange(self._upstream, self._wire.path, body, reply, streamed=about.streamed, traced=traced)
+        traced = about.traceparent
+        if traced and not _TRACEPARENT.fullmatch(traced):
+            traced = ""
+        post = partial(pool.send, self._wire.path, body, traceparent=traced)
+        return _Exchange(self._upstream, post, reply, streamed=about.streamed)
 
 
 class _Exchange:
     """One request on its way there, and its reply on the way back."""
 
-    def __init__(
-        self, upstream: Upstream, path: str, body: bytes, reply: ChatReply, *, streamed: bool, traced: str
-    ) -> None:
-        self._upstream, self._path, self._body, self._reply = upstream, path, body, reply
-        self._streamed, self._traced = streamed, traced
+    def __init__(self, upstream: Upstream, post: Post, reply: ChatReply, *, streamed: bool) -> None:
+        self._upstream, self._post, self._reply = upstream, post, reply
+        self._streamed = streamed
         self._reader = EventReader()
-        self._response: aiohttp.ClientResponse | None = None
+        self._response: Response | None = None
 
     async def reached(self, waits: Waits) -> bool:
         """`begin`; False where no connection could be made, so that it may begin once more."""
@@ -176,11 +190,10 @@ class _Exchange:
 
     async def begin(self, waits: Waits) -> None:
         """Send the request; what is no success is raised, classified."""
-        response = await self._upstream.send(self._path, self._body, waits, traceparent=self._traced)
-        self._response = response
+        response = self._response = await self._post(waits)
         if response.status != 200:
             raise await self._upstream.refusal(response, waits)
-        kind = response.content_type
+        kind = response.media_type
         self._streamed = kind == "text/event-stream" or (self._streamed and kind != "application/json")
         if not self._streamed:
             waits.heard()
@@ -195,6 +208,8 @@ class _Exchange:
             return b""
         try:
             if not self._streamed:
+                if content.at_eof():
+                    return b""
                 body = await read_all(self._response, waits, MOST_HELD)
                 if len(body) > MOST_HELD:
                     raise lost("bad_response").error(f"a reply of more than {MOST_HELD} bytes")

@@ -12,6 +12,7 @@ from symposia.core.errors import BackendError
 
 MOST_HELD = 16 * 1024 * 1024  # bytes of one line: no event of a chat is that long
 _BOM = b"\xef\xbb\xbf"
+_START = 200  # bytes of a stream that are kept to say what it began with
 _LF, _CR = b"\n\r"  # as numbers, which bytes are searched for five times faster
 
 Event = tuple[str, bytes]
@@ -26,13 +27,22 @@ class EventReader:
         self._name = ""
         self._data: list[bytes] = []
         self._fresh = True
+        self._between = False
         self.strays = 0
         self.start = b""
 
     def feed(self, piece: bytes) -> list[Event]:
         """The events this piece completes."""
-        if len(self.start) < 200:
-            self.start += piece[: 200 - len(self.start)]
+        if (
+            self._between
+            and piece.startswith(b"data: ")
+            and piece.endswith(b"\n\n")
+            and piece.count(_LF) == 2
+            and _CR not in piece
+        ):
+            return [("", piece[6:-2])]
+        if len(self.start) < _START:
+            self.start += piece[: _START - len(self.start)]
         held = self._held + piece if self._held else piece
         if self._fresh and len(held) >= len(_BOM):
             held, self._fresh = held.removeprefix(_BOM), False
@@ -53,6 +63,8 @@ class EventReader:
             self._read(lines, events)
         if len(self._held) > MOST_HELD:
             raise BackendError(f"a line of more than {MOST_HELD} bytes in the stream", cause="bad_response")
+        unfinished = self._held or self._data or self._name or self._fresh
+        self._between = not unfinished and len(self.start) == _START
         return events
 
     def _read(self, lines: Sequence[bytes], events: list[Event]) -> None:

@@ -32,9 +32,11 @@ _WORDS: dict[Wait, str] = {
 class Waits:
     """One exchange. Past a limit, `late` names it and what `ends` was given is called, once."""
 
+    __slots__ = ("_began", "_end", "_for", "_now", "_since", "_timeouts", "late")
+
     def __init__(self, timeouts: Timeouts, clock: Clock) -> None:
-        self._timeouts, self._clock = timeouts, clock
-        self._began = clock.monotonic()
+        self._timeouts, self._now = timeouts, clock.monotonic
+        self._began = self._now()
         self._since: float | None = self._began
         self._for: Wait = "connect"
         self._end: Callable[[], object] | None = None
@@ -47,7 +49,7 @@ class Waits:
     def connected(self) -> None:
         """There is a connection: its first sign is waited for."""
         if self._for == "connect":
-            self._for, self._since = "first_token", self._clock.monotonic()
+            self._for, self._since = "first_token", self._now()
 
     def heard(self) -> None:
         """A sign came; until `listening` nobody waits for the next."""
@@ -56,7 +58,7 @@ class Waits:
     def listening(self) -> None:
         """The next sign is waited for, from now if not already."""
         if self._since is None:
-            self._since = self._clock.monotonic()
+            self._since = self._now()
 
     def look(self, now: float) -> None:
         """End it if it is past a limit."""
