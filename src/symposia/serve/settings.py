@@ -6,7 +6,7 @@ to be found.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
@@ -121,11 +121,12 @@ def read(
     table: Mapping[str, object],
     *,
     where: str = "[serve]",
+    names: Collection[str] = FIELDS,
 ) -> Settings:
     """Flags before environment before the file's table before defaults. `InvalidInput` names what does not fit.
 
-    `flags` holds those that were given. A table's `budget` may be a table itself: that is the policy's own, read by
-    whoever opens the ledger, and no setting.
+    `flags` holds those that were given; of all settings but `names` the value is the default. A table's `budget` may be
+    a table itself: that is the policy's own, read by whoever opens the ledger, and no setting.
     """
     found: dict[str, object] = {}
     for name, value in table.items():
@@ -134,7 +135,7 @@ def read(
             found[name] = _models(value, where) if name == "models" else value
     found |= dict(_from_environment(env))
     found |= flags
-    return _converted(found)
+    return _converted({name: value for name, value in found.items() if name in names})
 
 
 def models_of(items: list[str]) -> list[dict[str, object]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from symposia.cli.exits import DONE
-from symposia.cli.registry import STORE, Json, KeysFile, Store, Url, actor, keyring
+from symposia.cli.registry import Json, KeysFile, Store, Url, actor, keyring
 from symposia.cli.world import World, guarded, this_world
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class CreateOptions:
         typer.Option("--profile", metavar="G", help="Globs of profiles (*); the plain model is `none`."),
     ] = None
     expires: Annotated[str | None, typer.Option("--expires", metavar="90d", help="After how long.")] = None
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     keys_file: KeysFile = None
     json: Json = False
@@ -47,7 +47,7 @@ class CreateOptions:
 class ListOptions:
     """The flags of `symposia keys list`."""
 
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     keys_file: KeysFile = None
     json: Json = False
@@ -59,7 +59,7 @@ class RevokeOptions:
 
     id: Id
     reason: Annotated[str, typer.Option("--reason", help="Why. Kept in the audit.")] = ""
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     keys_file: KeysFile = None
     json: Json = False
@@ -73,7 +73,7 @@ class RotateOptions:
     grace: Annotated[str, typer.Option("--grace", metavar="1h", help="How long the old key still opens.")] = (
         "0s"
     )
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     keys_file: KeysFile = None
     json: Json = False
