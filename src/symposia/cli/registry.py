@@ -5,7 +5,7 @@ Commands ask for no more than these Protocols, so that what a server offers over
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from symposia.core.redact import Secret
     from symposia.serve.settings import Settings
     from symposia.store.audit import AuditRow
-    from symposia.store.keys import Key
+    from symposia.store.keys import Grant, Key
     from symposia.store.profiles import Alias, Move, Stored
     from symposia.store.verify import Verified
 
@@ -80,16 +80,7 @@ class Profiles(Protocol):
 class Keys(Protocol):
     """As `symposia.store.keyring.Keys` promises."""
 
-    def create(
-        self,
-        name: str,
-        scopes: Iterable[str],
-        *,
-        models: Iterable[str] = ("*",),
-        profiles: Iterable[str] = ("*",),
-        expires: float | None = None,
-        actor: str,
-    ) -> tuple[Key, Secret]: ...
+    def create(self, grant: Grant, *, actor: str) -> tuple[Key, Secret]: ...
 
     def all(self) -> tuple[Key, ...]: ...
 

@@ -105,17 +105,17 @@ def rotate(asked: RotateOptions) -> int:
 
 def _create(asked: CreateOptions, world: World) -> int:
     from symposia.cli.moments import duration
+    from symposia.store.keys import Grant
 
-    expires = None if asked.expires is None else world.clock.time() + duration(asked.expires, "--expires")
+    grant = Grant(
+        name=asked.name,
+        scopes=tuple(asked.scope),
+        models=tuple(asked.model or ["*"]),
+        profiles=tuple(asked.profile or ["*"]),
+        expires=None if asked.expires is None else world.clock.time() + duration(asked.expires, "--expires"),
+    )
     with keyring(asked, world, make=True) as ring:
-        key, secret = ring.create(
-            asked.name,
-            asked.scope,
-            models=asked.model or ("*",),
-            profiles=asked.profile or ("*",),
-            expires=expires,
-            actor=actor(world),
-        )
+        key, secret = ring.create(grant, actor=actor(world))
     return _made(key, secret, world, as_json=asked.json)
 
 
