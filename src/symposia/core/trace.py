@@ -125,8 +125,9 @@ class Generation(Value, frozen=True, kw_only=True, omit_defaults=True):
 class Trace(Value, frozen=True, kw_only=True):
     """One served request. `time` is when it came, in seconds since the epoch; `messages` are as the caller gave them.
 
-    `unit_hash` is all that is kept of who asked. `generations` are one a choice, those that ended with a completion.
-    `redactions` counts what was taken out of the line before it was written.
+    `unit_hash` is all that is kept of who asked. `status` is HTTP's, which a stream had before it failed. `generations`
+    are one a choice, those that ended with a completion. `redactions` counts what was taken out of the line before it
+    was written.
     """
 
     format: Literal["symposia.trace/1"] = FORMAT
@@ -142,6 +143,7 @@ class Trace(Value, frozen=True, kw_only=True):
     arm: Arm = "none"
     canary: str = ""
     messages: tuple[Said, ...]
+    status: Count = 200
     response: Answered | None = None
     usage: Usage | None = None
     latency_ms: float
