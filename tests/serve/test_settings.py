@@ -64,6 +64,7 @@ def test_models_come_from_flags_environment_and_tables():
         {"drain_s": -1},
         {"tls_cert": "only.pem"},
         {"only": ["a"]},
+        {"upstream_flavour": "vllm"},
         {"upstream_rate_status": 500},
         {"models": "tiny"},
         {"models": {"a@b": "x"}},

@@ -45,6 +45,7 @@ class Settings(Value, frozen=True, kw_only=True):
 
     `upstream` serves the models of an OpenAI-compatible server, those of `only` if that names some. `upstream_key`
     says where its key is (`env:NAME`, `file:PATH`, `none`); None: in INFERENCE_API_KEY, if that is set.
+    `upstream_flavour` says what it makes of the protocol; None: what its address tells.
     """
 
     host: str = "127.0.0.1"
@@ -54,6 +55,7 @@ class Settings(Value, frozen=True, kw_only=True):
     models: tuple[Model, ...] = ()
     upstream: str | None = None
     upstream_key: str | None = None
+    upstream_flavour: str | None = None
     only: tuple[str, ...] = ()
     vectors: tuple[str, ...] = ("./vectors",)
     max_body_bytes: Positive = 8 * 1024 * 1024
@@ -93,6 +95,8 @@ class Settings(Value, frozen=True, kw_only=True):
             raise InvalidInput("tls_cert and tls_key: expected both or neither")
         if self.only and self.upstream is None:
             raise InvalidInput("only: names models of an upstream; expected `upstream` beside it")
+        if self.upstream_flavour is not None and self.upstream is None:
+            raise InvalidInput("upstream_flavour: is that of an upstream; expected `upstream` beside it")
 
     @property
     def served(self) -> tuple[Model, ...]:
