@@ -96,11 +96,11 @@ def serving(folder: Path, *flags: str, port: int | None = None, ready: bool = Tr
     )
 
 
-def upstream(folder: Path) -> Process:
+def upstream(folder: Path, *flags: str) -> Process:
     """The standing upstream that fails by the model's name."""
     at = free_port()
     return Process(
-        [sys.executable, "-m", "symposia.testing.faults", "--serve", str(at)],
+        [sys.executable, "-m", "symposia.testing.faults", "--serve", str(at), *flags],
         port=at,
         answers=f"http://127.0.0.1:{at}/v1/models",
         folder=folder,

@@ -39,7 +39,9 @@ def traced(said: str = "What is 6 x 7?", answer: str | None = "42.", **fields: A
 
 def failed(**fields: Any) -> Trace:
     """A request that failed."""
-    return traced(answer=None, usage=None, ttft_ms=None, flags=Flags(error="provider_timeout"), **fields)
+    return traced(
+        answer=None, usage=None, ttft_ms=None, status=504, flags=Flags(error="provider_timeout"), **fields
+    )
 
 
 CALLED = Said(role="assistant", tool_calls=(Called(id="c1", name="times", arguments='{"a":6}'),))

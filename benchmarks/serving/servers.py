@@ -51,9 +51,12 @@ def ours(port: int, upstream: str, folder: Path) -> Made:
     """The full path: keys, budgets, events to SQLite, metrics, the log."""
     from symposia.core.clock import SystemClock
     from symposia.store.keyfile import KeyFile
+    from symposia.store.keys import Grant
 
     keys, budget = folder / "keys.jsonl", folder / "budget.toml"
-    _, secret = KeyFile(keys, SystemClock()).create("bench", ["inference", "metrics"], actor="benchmark")
+    _, secret = KeyFile(keys, SystemClock()).create(
+        Grant(name="bench", scopes=("inference", "metrics")), actor="benchmark"
+    )
     budget.write_text(BUDGET)
     command = [
         sys.executable,

@@ -66,6 +66,18 @@ async def test_reasoning_goes_back_within_a_tool_loop_only(dialect: str) -> None
     assert "It is X." in last
 
 
+async def test_a_refusal_is_heard_and_committed_as_text() -> None:
+    """Who listens to answers hears it, and the message holds it."""
+    async with FaultyUpstream(replies=[Reply(text="I had rather not.", finish="refusal")]) as server:
+        backend = with_endpoints({"up": openai(server, key="none")})
+        conversation = Conversation.from_models([MODEL], names=["ann"], backend=backend)
+        *heard, message = [item async for item in conversation.stream(turns=1)]
+        await backend.aclose()
+    assert {delta.phase for delta in heard} == {"answer"}
+    assert "".join(delta.text for delta in heard) == message.text == "I had rather not."
+    assert message.provenance.finish_reason == "refusal"
+
+
 async def test_a_listener_hears_answer_and_reasoning_apart() -> None:
     """What is thought is shown as such while it streams, never as what was said."""
     async with FaultyUpstream(replies=[Reply(reasoning="Hm, well.", text="Yes, it is.")]) as server:

@@ -82,12 +82,14 @@ async def test_a_recorded_conformance_check_can_be_held_again(tmp_path: Path) ->
     await check_backend(again, "replay:t.jsonl")
 
 
-async def test_calls_reasoning_and_usage_come_back(tmp_path: Path) -> None:
-    """Of another backend, streamed and whole, under another model's name: item for item."""
-    everything = Reply(
-        reasoning="hm", text="Well.", calls=(Call(id="c", name="files_read", arguments={"p": 1}),)
-    )
-    async with FaultyUpstream(replies=[everything]) as server, relay(server) as backend:
+CALLS = Reply(reasoning="hm", text="Well.", calls=(Call(id="c", name="files_read", arguments={"p": 1}),))
+REFUSES = Reply(reasoning="hm", text="I had rather not.", finish="refusal")
+
+
+@pytest.mark.parametrize("reply", [CALLS, REFUSES], ids=["calls", "refuses"])
+async def test_everything_that_was_said_comes_back(reply: Reply, tmp_path: Path) -> None:
+    """Calls, a refusal, reasoning, usage; of another backend, under another model's name: item for item."""
+    async with FaultyUpstream(replies=[reply]) as server, relay(server) as backend:
         taped = Taped(backend)
         request = asking(tools=(LOOSE,), logprobs=0)
         said = await items(taped, request)

@@ -120,6 +120,9 @@ def test_pools_of_a_shared_ledger_need_no_server(here: Here, tmp_path: Path) -> 
     here("keys", "create", "--name", "n", "--scope", "inference", *store)
     ledger = ("--ledger", f"sqlite:{tmp_path / 'l.db'}")
     assert here("budget", "usage", *store, *ledger).stdout == "no pool holds anything\n"
+    with pytest.MonkeyPatch.context() as told:
+        told.setenv("SYMPOSIA_SERVE_LEDGER", ledger[1])
+        assert here("budget", "usage", *store).stdout == "no pool holds anything\n"
     memory = here("budget", "usage", *store)
     assert memory.exit_code == 2
     assert "--url" in memory.stderr

@@ -82,3 +82,38 @@ def test_a_key_that_is_not_there(keys: Callable[..., Result]) -> None:
     done = keys("revoke", "a" * 12)
     assert done.exit_code == 2
     assert "unknown key" in done.stderr
+
+
+@pytest.mark.parametrize("said", ["file", "environment", "flag"])
+def test_keys_go_where_the_server_looks(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """Flag before environment before `symposia.toml` before `symposia.db`; what else the file says is not looked at."""
+    monkeypatch.chdir(tmp_path)
+    Path("symposia.toml").write_text(
+        '[serve]\nstore = "file.db"\nonly = ["of an upstream that is named elsewhere"]\n'
+    )
+    if said != "file":
+        monkeypatch.setenv("SYMPOSIA_SERVE_STORE", "environment.db")
+    flags = ("--store", "flag.db") if said == "flag" else ()
+    assert here("keys", "create", "--name", "n", "--scope", "inference", *flags).exit_code == 0
+    assert [path.name for path in tmp_path.glob("*.db")] == [f"{said}.db"]
+    assert len(json.loads(here("keys", "list", "--json", *flags).stdout)) == 1
+    assert json.loads(here("profile", "list", "--json", *flags).stdout) == []
+    assert json.loads(here("budget", "show", "--json", *flags).stdout)["revision"] == 0
+    monkeypatch.delenv("SYMPOSIA_SERVE_STORE", raising=False)
+    Path("symposia.toml").unlink()
+    assert "no store at symposia.db" in here("keys", "list").stderr
+
+
+def test_a_key_that_nobody_would_find_is_not_made(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store in memory lives inside its server; a misspelt setting may be the store's."""
+    monkeypatch.chdir(tmp_path)
+    ask = ("keys", "create", "--name", "n", "--scope", "inference")
+    for written, says in (('store = "memory"', "--url"), ('stoer = "s.db"', "'store'")):
+        Path("symposia.toml").write_text(f"[serve]\n{written}\n")
+        done = here(*ask)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert says in done.stderr

@@ -13,6 +13,7 @@ from typer.testing import Result
 from symposia.core.clock import SystemClock
 from symposia.core.profile import Profile
 from symposia.store import Storage, opened
+from symposia.store.keys import Grant
 from tests.serve.admin.office import HELLO, scripted
 from tests.serving import Serving
 
@@ -30,7 +31,7 @@ def serving(
     storage: Storage, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[Serving]:
     """A server whose keys are checked, and an operator's key in the environment."""
-    secret = storage.keys.create("ann", ["admin", "inference"], actor="test")[1].reveal()
+    secret = storage.keys.create(Grant(name="ann", scopes=("admin", "inference")), actor="test")[1].reveal()
     monkeypatch.setenv("SYMPOSIA_API_KEY", secret)
     backends = {"tiny": scripted()}
     with Serving(backends, storage=storage, addresses={"tiny": "symposia:tiny"}, insecure_dev=False) as made:

@@ -13,13 +13,18 @@ import threading
 import urllib.error
 import urllib.request
 from contextlib import closing
+from typing import get_type_hints
 
 import pytest
 from openai import APIError, InternalServerError, OpenAI
 
+from symposia.backends.openai.flavours import FLAVOURS
+from symposia.cli.serve.backends import relay_of
+from symposia.cli.serve.options import ServeOptions
 from symposia.core.clock import SystemClock
 from symposia.core.profile import Profile
 from symposia.core.store import Query
+from symposia.serve.settings import Settings
 from symposia.store import opened
 from tests.processes import SERVE, Process, environment, free_port, serving, upstream
 
@@ -60,6 +65,11 @@ def refused(folder, *flags: str, **env: str) -> tuple[int, str]:
         (("--insecure-dev", "--model", "tiny"), {}, "NAME=ADDRESS"),
         (("--insecure-dev", "--model", "x=nothing-of-the-kind"), {}, "unknown model"),
         (("--insecure-dev", "--upstream", "ftp://somewhere"), {}, "http"),
+        (
+            ("--insecure-dev", "--upstream", "http://127.0.0.1:1", "--only", "a"),
+            {"SYMPOSIA_SERVE_UPSTREAM_FLAVOUR": "vlm"},
+            "expected one of generic, ollama, openai, openrouter, sglang, vllm (did you mean 'vllm'?)",
+        ),
     ],
 )
 def test_it_does_not_start_and_says_what_to_do(tmp_path, flags, env, says):
@@ -70,6 +80,18 @@ def test_it_does_not_start_and_says_what_to_do(tmp_path, flags, env, says):
     assert code == 2, told
     assert says in told
     assert "Traceback" not in told
+
+
+async def test_an_upstream_is_what_it_is_said_to_be():
+    """By its flavour, else by its address: what may be asked of it follows; the help names every flavour."""
+    for told, features in ((None, set()), ("vllm", {"token_ids", "top_k"})):
+        settings = Settings(upstream="http://127.0.0.1:1", only=("a",), upstream_flavour=told)
+        relay = relay_of(settings, {}, SystemClock())
+        card = await relay.describe("upstream:a")
+        assert card.features & {"token_ids", "top_k"} == features
+        await relay.aclose()
+    option = get_type_hints(ServeOptions, include_extras=True)["upstream_flavour"].__metadata__[0]
+    assert all(name in option.help for name in FLAVOURS)
 
 
 def test_unknown_settings_of_the_file_are_named(tmp_path):

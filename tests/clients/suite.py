@@ -1,8 +1,8 @@
 """What a caller with the plain openai client sees, of either generation: `python suite.py PLACE` in any environment.
 
 PLACE is JSON: `url`, `key`, `model` (answers freely), `limited` (a key whose rate pool holds two requests a short
-window), `spent` (a key whose budget is used up), `cutting` (a server whose upstream cuts `fault-NAME` streams). Only
-openai and the standard library. Prints one JSON line a case; exits 1 if any failed.
+window), `spent` (a key whose budget is used up), `cutting` (a server whose upstream cuts `fault-NAME` streams, and
+declines to answer others). Only openai and the standard library. Prints one JSON line a case; exits 1 if any failed.
 """
 
 from __future__ import annotations
@@ -272,6 +272,21 @@ def cut(place: Place) -> None:
     assert all(choice.finish_reason is None for chunk in chunks for choice in chunk.choices)
 
 
+def refused(place: Place) -> None:
+    """A model that declines: its words are the message's `refusal`, whole or as the client's helper joins them."""
+    client = place.client(url="cutting", max_retries=0)
+    asked: dict[str, Any] = {"model": "gpt-x", "messages": QUESTION}
+    whole = client.chat.completions.create(**asked).choices[0]
+    with client.chat.completions.stream(**asked) as events:
+        kinds = [event.type for event in events]
+        streamed = events.get_final_completion().choices[0]
+    assert kinds.count("refusal.delta") > 1, kinds
+    assert "content.delta" not in kinds, kinds
+    for choice in (whole, streamed):
+        assert (choice.message.content, choice.message.refusal) == (None, "I had rather not."), choice
+        assert choice.finish_reason == "stop"
+
+
 def upstream_down(place: Place) -> None:
     """A failing upstream is a 5xx of ours, asked again by the client as often as it was told to."""
     client = place.client(url="cutting", max_retries=0)
@@ -312,8 +327,8 @@ async def asynchronous(place: Place) -> None:
 
 
 CASES: tuple[Callable[[Place], Any], ...] = (
-    chat, stream, stream_helper, several, logprobs, tools, json_schema, models, errors, retries, cut, upstream_down,
-    asynchronous,
+    chat, stream, stream_helper, several, logprobs, tools, json_schema, models, errors, retries, cut, refused,
+    upstream_down, asynchronous,
 )  # fmt: skip
 
 

@@ -39,12 +39,14 @@ def new_key(folder: Path, name: str) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Two servers: the bundled model behind keys and budgets; and a relay to an upstream that fails as told."""
+    """Two: the bundled model behind keys and budgets; a relay to an upstream that fails as told, or declines."""
     folder = tmp_path_factory.mktemp("clients")
     keys = {name: new_key(folder, name) for name in ("key", "limited", "spent")}
     policy = folder / "budget.toml"
     policy.write_text(POLICY.format(spent=keys["spent"][0], limited=keys["limited"][0]))
-    with upstream(folder) as failing:
+    declines = folder / "replies.jsonl"
+    declines.write_text('{"text": "I had rather not.", "finish": "refusal"}')
+    with upstream(folder, "--replies", str(declines)) as failing:
         own = serving(folder, "--store", "symposia.db", "--budget", str(policy))
         url = f"http://127.0.0.1:{failing.port}/v1"
         relayed = serving(folder, "--insecure-dev", "--store", "memory", "--upstream", url)
@@ -63,7 +65,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("python", [Path(sys.executable), OLDER], ids=["openai-3", "openai-2"])
 def test_every_case_holds_with_either_generation_of_the_client(place: str, python: Path) -> None:
-    """Chat, stream, its helper, n, logprobs, tools, json_schema, models, errors, retries, cuts, asynchronous too."""
+    """Chat, stream, its helper, n, logprobs, tools, json_schema, models, errors, retries, cuts, refusals; async too."""
     if not python.exists():
         pytest.skip("openai 2 has an environment of its own: `make .venv/.stamps/openai2`")
     done = subprocess.run(
@@ -74,4 +76,4 @@ def test_every_case_holds_with_either_generation_of_the_client(place: str, pytho
     assert not [row for row in rows if not row["ok"]], "\n\n".join(
         f"{row['case']} ({row['openai']}): {row['why']}" for row in rows if not row["ok"]
     )
-    assert len(rows) == 13
+    assert len(rows) == 14

@@ -60,6 +60,27 @@ def test_a_generation_gives_its_completion_back() -> None:
     assert again.generations[0].pieces[1] == Piece(2.5, "Yes")
 
 
+def test_a_refusal_that_streamed_is_kept_as_one() -> None:
+    """Its pieces say so, and spell the text beside reasoning too; each gives its delta back."""
+    done = Completion(
+        text="No.",
+        parts=(Reasoning("hm"), Text("No.")),
+        finish_reason="refusal",
+        usage=Usage(output_tokens=3),
+        served=SERVED,
+    )
+    heard = [
+        Delta(text="hm", phase="reasoning"),
+        Delta(text="N", refusal=True),
+        Delta(text="o.", refusal=True),
+    ]
+    made = generation(ASKED, [(1.0, delta) for delta in heard], done, 4.0)
+    again = decode(msgspec.json.encode(made), Generation)
+    assert [piece.phase for piece in again.pieces] == ["reasoning", "refusal", "refusal"]
+    assert [piece.delta for piece in again.pieces] == heard
+    assert again.completion == done
+
+
 def test_the_line_says_its_format_and_leaves_out_what_a_message_had_not() -> None:
     """So that a reader knows what it reads, and no line is longer than it must be."""
     raw = msgspec.json.decode(msgspec.json.encode(line(kept(["a"]))))

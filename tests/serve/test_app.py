@@ -21,6 +21,7 @@ from symposia.serve.app import CHAT, ROUTES
 from symposia.serve.routes import ROUTES as TABLE
 from symposia.serve.settings import Settings
 from symposia.serve.traces import Traces
+from symposia.store.keys import Grant
 from tests.serve.test_ends import asked, read_all
 from tests.serving import Serving, scripted, until
 
@@ -102,8 +103,8 @@ def test_a_body_too_long_is_413_said_or_not():
 
 def test_metrics_need_their_scope():
     with Serving({"m": scripted()}, insecure_dev=False) as serving:
-        _, reader = serving.storage.keys.create("r", ["metrics"], actor="test")
-        _, asker = serving.storage.keys.create("a", ["inference"], actor="test")
+        _, reader = serving.storage.keys.create(Grant(name="r", scopes=("metrics",)), actor="test")
+        _, asker = serving.storage.keys.create(Grant(name="a", scopes=("inference",)), actor="test")
         serving.run(serving.server.follower.refresh())
         assert got(serving, "/metrics")[0] == 401
         assert got(serving, "/metrics", authorization=f"Bearer {asker.reveal()}")[0] == 403

@@ -15,7 +15,7 @@ from symposia.serve.follow import Follower, taken
 from symposia.serve.policies import put_in_force
 from symposia.store import opened
 from symposia.store.keyfile import write_keys
-from symposia.store.keys import new_key
+from symposia.store.keys import Grant, new_key
 from tests.serve.test_ends import asked, read_all
 from tests.serving import Serving, scripted, until
 
@@ -25,7 +25,7 @@ BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_toke
 
 def test_a_snapshot_has_what_the_store_holds(tmp_path: Path):
     with opened("memory", clock=CLOCK) as storage:
-        key, _ = storage.keys.create("app", ["admin"], actor="test")
+        key, _ = storage.keys.create(Grant(name="app", scopes=("admin",)), actor="test")
         digest = storage.profiles.put(Profile(model="m"), actor="test")
         gone = storage.profiles.put(Profile(model="m", system="gone"), actor="test")
         storage.profiles.move("m", "calm", digest, expect=None, actor="test", reason="x")
@@ -38,7 +38,7 @@ def test_a_snapshot_has_what_the_store_holds(tmp_path: Path):
         assert view.named(frozenset({"m"})) == {"calm": digest}
         assert view.pointing(frozenset({"m", "other"}), digest) == ("calm",)
         assert (view.policy, view.revision, view.killed) == (policy, 1, False)
-        own, _ = new_key("file", ["inference"], now=CLOCK.time())
+        own, _ = new_key(Grant(name="file", scopes=("inference",)), now=CLOCK.time())
         write_keys(tmp_path / "keys.jsonl", [own])
         assert set(taken(storage, tmp_path / "keys.jsonl").callers) == {key.id, own.id}
         (tmp_path / "keys.jsonl").write_text("nonsense\n")
@@ -49,10 +49,10 @@ def test_a_snapshot_has_what_the_store_holds(tmp_path: Path):
 def test_changes_are_seen_without_a_restart(tmp_path: Path):
     write_keys(tmp_path / "keys.jsonl", [])
     with Serving({"m": scripted()}, insecure_dev=False, keys_file=str(tmp_path / "keys.jsonl")) as serving:
-        _, secret = serving.storage.keys.create("app", ["inference"], actor="test")
+        _, secret = serving.storage.keys.create(Grant(name="app", scopes=("inference",)), actor="test")
         until(lambda: len(serving.server.view.callers) == 1, timeout_s=2.0)
         assert serving.openai(secret.reveal()).chat.completions.create(**BODY).choices
-        own, other = new_key("file", ["inference"], now=CLOCK.time())
+        own, other = new_key(Grant(name="file", scopes=("inference",)), now=CLOCK.time())
         write_keys(tmp_path / "keys.jsonl", [own])
         until(lambda: own.id in serving.server.view.callers, timeout_s=2.0)
         assert serving.openai(other.reveal()).chat.completions.create(**BODY).choices

@@ -19,6 +19,7 @@ from symposia.backends.scripted import Fault
 from symposia.core.request import Completion, Logprobs, ServedBy
 from symposia.core.usage import Usage
 from symposia.serve.budget import CostPolicy, Limits, Rule
+from symposia.store.keys import Grant
 from tests.serving import Serving, scripted
 
 TEXT = "Hello there, how are you today?"
@@ -177,8 +178,8 @@ async def test_the_async_client_gets_the_same(serving):
 def test_keys_open_what_they_are_for():
     with Serving({"m": scripted(), "other": scripted()}, insecure_dev=False) as serving:
         keys = serving.storage.keys
-        _, good = keys.create("good", ["inference"], models=["m"], actor="test")
-        _, bare = keys.create("bare", ["metrics"], actor="test")
+        _, good = keys.create(Grant(name="good", scopes=("inference",), models=("m",)), actor="test")
+        _, bare = keys.create(Grant(name="bare", scopes=("metrics",)), actor="test")
         serving.run(serving.server.follower.refresh())
         client = serving.openai
         assert client(good.reveal()).chat.completions.create(**ASK).choices

@@ -168,13 +168,20 @@ def test_content_is_there_only_where_asked_for() -> None:
 
 
 def test_only_failures_are_errors() -> None:
-    """A refusal is the caller's; a failed request has its code as the status and as `error.type`."""
-    failed, _ = sent(served(status=502, outcome="error", code="provider_timeout"))
-    assert (failed.status.code, failed.status.message) == (Status.STATUS_CODE_ERROR, "provider_timeout")
-    assert plain(failed.attributes)["error.type"] == "provider_timeout"
-    refused, _ = sent(served(status=429, outcome="refused", code="steering_budget_exceeded"))
-    assert refused.status.code == Status.STATUS_CODE_UNSET
-    assert plain(refused.attributes)["error.type"] == "steering_budget_exceeded"
+    """Any status of 4xx is the caller's. 5xx, also while full, and streams that broke off are ours: the code is why."""
+    for status, outcome, code, said in (
+        (502, "error", "provider_timeout", Status.STATUS_CODE_ERROR),
+        (200, "error", "provider_stream_truncated", Status.STATUS_CODE_ERROR),
+        (503, "refused", "server_is_overloaded", Status.STATUS_CODE_ERROR),
+        (429, "refused", "steering_budget_exceeded", Status.STATUS_CODE_UNSET),
+        (400, "error", "said_by_the_upstream", Status.STATUS_CODE_UNSET),
+    ):
+        one, _ = sent(served(status=status, outcome=outcome, code=code))
+        assert (one.status.code, one.status.message) == (said, code if said else "")
+        assert plain(one.attributes)["error.type"] == code
+    left, _ = sent(served(status=499, outcome="cancelled"))
+    assert left.status.code == Status.STATUS_CODE_UNSET
+    assert "error.type" not in plain(left.attributes)
 
 
 def test_a_trace_nobody_wants_is_not_sent() -> None:

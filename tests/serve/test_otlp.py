@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
+import httpx2
 import msgspec
 from google.protobuf import json_format
 from hypothesis import given
@@ -13,11 +15,17 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
 
+from symposia.backends import Replay
+from symposia.backends.scripted import Fault
+from symposia.core.clock import SystemClock
 from symposia.core.redact import Redactor
-from symposia.core.trace import Said, Trace
+from symposia.core.trace import Flags, Said, Trace
+from symposia.core.value import decode
 from symposia.serve.otlp import document, span_of
+from symposia.serve.traces import Traces
 from tests.occurrences import any_of
 from tests.servers.collector import plain
+from tests.serving import Serving, scripted
 from tests.traced import CALLED, DAY, failed, traced
 
 
@@ -63,9 +71,33 @@ def test_a_trace_is_a_span_with_what_was_said() -> None:
 
 
 def test_a_failed_request_is_a_failed_span() -> None:
-    """With its code."""
-    (span,) = spans(exported(failed()))
-    assert (span.status.code, span.status.message) == (Status.STATUS_CODE_ERROR, "provider_timeout")
+    """With its code; one that was refused is not."""
+    refused = traced(answer=None, status=429, flags=Flags(error="steering_budget_exceeded"))
+    cut = traced(flags=Flags(error="provider_stream_truncated"))
+    told = [(span.status.code, span.status.message) for span in spans(exported(failed(), cut, refused))]
+    assert told == [
+        (Status.STATUS_CODE_ERROR, "provider_timeout"),
+        (Status.STATUS_CODE_ERROR, "provider_stream_truncated"),
+        (Status.STATUS_CODE_UNSET, ""),
+    ]
+    assert plain(spans(exported(refused))[0].attributes)["error.type"] == "steering_budget_exceeded"
+
+
+def test_a_server_traces_the_status_it_gave(tmp_path: Path) -> None:
+    """What it failed at, what it answered, and what it refused."""
+    failing = scripted(faults=[Fault(cause="timeout")])
+    serving = Serving({"m": failing, "empty": Replay([], SystemClock())})
+    serving.server.traces = Traces(tmp_path, Redactor({}), serving.server.emit)
+    with serving:
+        for model in ("m", "m", "empty"):
+            ask = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
+            httpx2.post(f"{serving.url}/chat/completions", json=ask)
+        assert [event.status for event in serving.settled(3)] == [504, 200, 400]
+    (path,) = tmp_path.glob("*.jsonl")
+    traces = [decode(line, Trace) for line in path.read_bytes().splitlines()]
+    assert [trace.status for trace in traces] == [504, 200, 400]
+    told = [span.status.code for span in spans(exported(*traces))]
+    assert told == [Status.STATUS_CODE_ERROR, Status.STATUS_CODE_UNSET, Status.STATUS_CODE_UNSET]
 
 
 def test_requests_have_spans_of_their_own() -> None:

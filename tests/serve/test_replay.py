@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from openai import BadRequestError, OpenAI
 
 from symposia.backends import Replay, Scripted
@@ -13,6 +15,8 @@ from symposia.cli.serve.backends import backends_of
 from symposia.core.clock import SystemClock
 from symposia.core.errors import InvalidInput
 from symposia.core.redact import Redactor
+from symposia.core.request import Completion, Delta, Request, ServedBy
+from symposia.core.usage import NOTHING
 from symposia.serve.settings import Model, Settings
 from symposia.serve.traces import Traces
 from tests.serving import Serving
@@ -31,6 +35,21 @@ ASKS: list[dict[str, Any]] = [
     {"max_tokens": 3},
     {"seed": 8, "stream": True},
 ]
+
+
+class Refusing(Scripted):
+    """Declines, as a server does that marks it."""
+
+    def __init__(self) -> None:
+        served = ServedBy(endpoint="scripted", model="m")
+        super().__init__(
+            lambda _: Completion(text="Rather not.", finish_reason="refusal", usage=NOTHING, served=served),
+            chunk=4,
+        )
+
+    async def generate(self, request: Request) -> AsyncIterator[Delta | Completion]:
+        async for item in super().generate(request):
+            yield replace(item, refusal=True) if isinstance(item, Delta) else item
 
 
 def texts(client: OpenAI, ask: dict[str, Any]) -> list[str | None]:
@@ -58,6 +77,27 @@ def test_recorded_requests_are_answered_again_and_no_others(tmp_path: Path) -> N
                 texts(client, other)
             assert caught.value.code == "replay_miss"
         assert [event.status for event in replaying.settled(len(ASKS) + 2)][-2:] == [400, 400]
+
+
+def test_a_refusal_reaches_the_caller_as_one(tmp_path: Path) -> None:
+    """Streamed as it was recorded; the client's own accumulator ends with what a plain call gives."""
+    ask: dict[str, Any] = {"model": "m", "messages": TALK, "seed": 1}
+    recording = Serving({"m": Refusing()})
+    recording.server.traces = Traces(tmp_path, Redactor({}), recording.server.emit)
+    with recording, recording.openai().chat.completions.stream(**ask) as events:
+        said = [event.delta for event in events if event.type == "refusal.delta"]
+        recording.settled(1)
+    (path,) = tmp_path.glob("*.jsonl")
+    with Serving({"m": Replay.read(path, SystemClock())}) as replaying:
+        client = replaying.openai()
+        with client.chat.completions.stream(**ask) as events:
+            again = [event.delta for event in events if event.type == "refusal.delta"]
+            final = events.get_final_completion().choices[0]
+        whole = client.chat.completions.create(**ask).choices[0]
+    assert said == again == ["Rath", "er n", "ot."]
+    for choice in (final, whole):
+        assert (choice.message.content, choice.message.refusal) == (None, "Rather not.")
+        assert choice.finish_reason == "stop"
 
 
 async def test_a_file_of_recordings_is_an_address(tmp_path: Path) -> None:

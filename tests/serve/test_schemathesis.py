@@ -11,6 +11,7 @@ import pytest
 
 from symposia.core.clock import SystemClock
 from symposia.store import opened
+from symposia.store.keys import Grant
 from tests.serving import Serving, scripted
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
@@ -22,7 +23,7 @@ SCOPES = ("inference", "steering-inline", "metrics", "admin", "kill")
 def test_whatever_is_asked_nothing_breaks_and_nothing_is_undocumented(tmp_path: Path) -> None:
     """All checks, examples, coverage and fuzzing of every route but the one that turns the server off."""
     storage = opened("memory", clock=SystemClock())
-    _, secret = storage.keys.create("stranger", SCOPES, actor="test")
+    _, secret = storage.keys.create(Grant(name="stranger", scopes=SCOPES), actor="test")
     features = frozenset({"tools", "force", "schema", "logprobs", "seed"})
     with Serving({"m": scripted(features=features)}, storage=storage, insecure_dev=False) as serving:
         command = [

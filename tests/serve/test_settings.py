@@ -33,6 +33,14 @@ def test_a_misspelt_name_is_refused_with_one_that_exists(name, cut):
         read({}, {f"SYMPOSIA_SERVE_{misspelt.upper()}": "1"}, {})
 
 
+def test_who_asks_for_some_settings_is_not_held_up_by_others():
+    """Their values are the defaults; a name that is no setting is still told."""
+    table = {"store": "s.db", "only": ["a"], "port": "eighty"}
+    assert read({}, {}, table, names=("store",)) == Settings(store="s.db")
+    with pytest.raises(InvalidInput, match="unknown setting"):
+        read({}, {}, {**table, "stoer": "t.db"}, names=("store",))
+
+
 def test_the_bundled_model_stands_where_nothing_is_named():
     assert Settings().served == (TINY,)
     upstream = read({}, {"INFERENCE_BASE_URL": "http://127.0.0.1:9"}, {})
@@ -56,6 +64,7 @@ def test_models_come_from_flags_environment_and_tables():
         {"drain_s": -1},
         {"tls_cert": "only.pem"},
         {"only": ["a"]},
+        {"upstream_flavour": "vllm"},
         {"upstream_rate_status": 500},
         {"models": "tiny"},
         {"models": {"a@b": "x"}},

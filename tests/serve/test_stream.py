@@ -68,6 +68,19 @@ def test_any_cutting_says_the_same(text, cuts, ids, usage):
     assert "steering" in chunks[-1]
 
 
+def test_what_the_server_marked_as_refusal_is_not_read_again():
+    events = Events(ENVELOPE, lanes_of((REQUEST,), "plain"), usage=False)
+    said = [
+        Delta(text="Well. ", token_ids=(1,)),
+        Delta(text="<think>", refusal=True),
+        Delta(text="No.", refusal=True),
+    ]
+    raw = b"".join(events.pieces([(0, piece)]) for piece in said)
+    deltas = [json.loads(each)["choices"][0]["delta"] for each in events_of(raw)]
+    assert "".join(delta.get("content", "") for delta in deltas) == "Well. "
+    assert "".join(delta.get("refusal", "") for delta in deltas) == "<think>No."
+
+
 @given(words=st.integers(min_value=1, max_value=5), times=st.integers(min_value=40, max_value=200))
 def test_circles_are_seen_while_they_are_drawn(words, times):
     loop = [f"w{n} " for n in range(words)] * times

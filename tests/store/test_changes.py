@@ -13,6 +13,7 @@ from symposia.core.served import KillSwitched
 from symposia.core.store import Entry
 from symposia.store import Storage, opened
 from symposia.store.audit import Act
+from symposia.store.keys import Grant
 from symposia.store.refusals import AliasConflict
 from symposia.store.sqlite import MEMORY, POLL_S, Sqlite
 
@@ -30,7 +31,7 @@ def test_decisions_are_changes(storage: Storage) -> None:
     decisions = [
         put,
         lambda: storage.profiles.move("m", "calm", digest, expect=None, actor="a", reason=""),
-        lambda: storage.keys.create("k", ["kill"], actor="a"),
+        lambda: storage.keys.create(Grant(name="k", scopes=("kill",)), actor="a"),
         lambda: storage.record(KILL, Act(actor="a", action="kill_switched", subject="kill")),
         lambda: storage.events.append(KILL),
     ]

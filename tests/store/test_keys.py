@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from symposia.core.store import Query
 from symposia.store import Storage, opened
 from symposia.store.keyfile import KeyFile, read_keys
 from symposia.store.keyring import Keys
-from symposia.store.keys import SCOPES, Key, UnknownKey, fingerprint, key_id
+from symposia.store.keys import SCOPES, Grant, Key, UnknownKey, fingerprint, key_id
 from tests.store.places import POSTGRES, place
 
 
@@ -31,7 +32,7 @@ def ring(request: pytest.FixtureRequest, tmp_path: Path, clock: VirtualClock) ->
 
 def test_a_key_is_shown_once_and_kept_as_a_hash(ring: Keys | KeyFile, clock: VirtualClock) -> None:
     """The secret has the form it should, its public part names the row, its hash is in it, itself is not."""
-    key, secret = ring.create("app", ["inference"], actor="ann")
+    key, secret = ring.create(Grant(name="app", scopes=("inference",)), actor="ann")
     text = secret.reveal()
     assert re.fullmatch(r"sk-sym-[a-z2-7]{12}-[A-Za-z0-9_-]{43}", text)
     assert key_id(text) == key.id
@@ -40,21 +41,21 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(ring: Keys | KeyFile, clock: Vir
     assert ring.all() == (key,)
     assert text[20:] not in repr(ring.all())
     assert "sk-sym" not in repr(secret)
-    other = ring.create("app", ["inference"], actor="ann")[1].reveal()
+    other = ring.create(Grant(name="app", scopes=("inference",)), actor="ann")[1].reveal()
     assert other[-43:] != text[-43:]
     assert key_id(other) != key.id
 
 
 async def test_a_rotated_key_has_a_successor_and_a_grace(ring: Keys | KeyFile, clock: VirtualClock) -> None:
     """The new key is like the old and lives as long; the old one opens until the grace is over."""
-    old, _ = ring.create(
-        "app",
-        ["kill", "inference"],
-        models=["t*"],
-        profiles=["calm"],
+    grant = Grant(
+        name="app",
+        scopes=("kill", "inference"),
+        models=("t*",),
+        profiles=("calm",),
         expires=clock.time() + 100,
-        actor="ann",
     )
+    old, _ = ring.create(grant, actor="ann")
     await clock.advance(10)
     new, secret = ring.rotate(old.id, grace_s=30, actor="ann")
     assert key_id(secret.reveal()) == new.id != old.id
@@ -73,7 +74,7 @@ async def test_a_rotated_key_has_a_successor_and_a_grace(ring: Keys | KeyFile, c
 
 def test_a_revoked_key_opens_nothing(ring: Keys | KeyFile, clock: VirtualClock) -> None:
     """From now on, and for ever; an id that is not there is refused by name."""
-    key, _ = ring.create("app", ["inference"], actor="ann")
+    key, _ = ring.create(Grant(name="app", scopes=("inference",)), actor="ann")
     gone = ring.revoke(key.id, actor="ann", reason="leaked")
     assert gone.revoked == clock.time()
     assert not gone.opens(clock.time())
@@ -86,7 +87,7 @@ def test_a_revoked_key_opens_nothing(ring: Keys | KeyFile, clock: VirtualClock) 
 
 def test_a_grace_does_not_lengthen_a_life(ring: Keys | KeyFile, clock: VirtualClock) -> None:
     """An old key that ends before its grace ends when it ended."""
-    old, _ = ring.create("app", ["inference"], expires=clock.time() + 5, actor="ann")
+    old, _ = ring.create(Grant(name="app", scopes=("inference",), expires=clock.time() + 5), actor="ann")
     ring.rotate(old.id, grace_s=3600, actor="ann")
     assert ring.all()[0].expires == clock.time() + 5
 
@@ -94,11 +95,11 @@ def test_a_grace_does_not_lengthen_a_life(ring: Keys | KeyFile, clock: VirtualCl
 @pytest.mark.parametrize(
     ("asked", "error", "says"),
     [
-        ({"scopes": ["inferense"]}, UnknownName, "did you mean 'inference'"),
-        ({"scopes": []}, InvalidInput, "scopes"),
+        ({"scopes": ("inferense",)}, UnknownName, "did you mean 'inference'"),
+        ({"scopes": ()}, InvalidInput, "scopes"),
         ({"name": " "}, InvalidInput, "name of the key"),
-        ({"models": []}, InvalidInput, "models"),
-        ({"profiles": [""]}, InvalidInput, "profiles"),
+        ({"models": ()}, InvalidInput, "models"),
+        ({"profiles": ("",)}, InvalidInput, "profiles"),
         ({"expires": 0.0}, InvalidInput, "expire after now"),
         ({"expires": float("nan")}, InvalidInput, "expires"),
         ({"actor": ""}, InvalidInput, "actor"),
@@ -108,9 +109,10 @@ def test_keys_that_cannot_be(
     ring: Keys | KeyFile, asked: dict[str, object], error: type[Exception], says: str
 ) -> None:
     """What cannot be granted is refused, naming the field, and no key is made."""
-    given: dict[str, object] = {"name": "app", "scopes": ["inference"], "actor": "ann", **asked}
+    given: dict[str, Any] = {"name": "app", "scopes": ("inference",), "actor": "ann", **asked}
+    actor = given.pop("actor")
     with pytest.raises(error, match=says):
-        ring.create(given.pop("name"), given.pop("scopes"), **given)
+        ring.create(Grant(**given), actor=actor)
     assert ring.all() == ()
 
 
@@ -124,7 +126,7 @@ def test_scopes_hold_each_other(clock: VirtualClock) -> None:
 
 def test_changes_of_keys_are_events_and_acts(storage: Storage) -> None:
     """Creation, rotation and revocation are told, by id; hashes and secrets are in neither event nor audit."""
-    key, secret = storage.keys.create("app", ["inference"], actor="ann")
+    key, secret = storage.keys.create(Grant(name="app", scopes=("inference",)), actor="ann")
     new, _ = storage.keys.rotate(key.id, actor="ann")
     for _ in range(2):
         storage.keys.revoke(new.id, actor="bob", reason="leaked")
@@ -140,7 +142,7 @@ def test_a_keys_file_is_json_lines(tmp_path: Path, clock: VirtualClock) -> None:
     """It is read as it was written; a line that is no key, or an id twice, is named by its number."""
     path = tmp_path / "keys.jsonl"
     ring = KeyFile(path, clock)
-    keys = [ring.create(f"app {n}", ["inference"], actor="ann")[0] for n in range(3)]
+    keys = [ring.create(Grant(name=f"app {n}", scopes=("inference",)), actor="ann")[0] for n in range(3)]
     assert read_keys(path) == tuple(keys)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:2], b"\n", lines[0]]))
@@ -148,7 +150,7 @@ def test_a_keys_file_is_json_lines(tmp_path: Path, clock: VirtualClock) -> None:
         read_keys(path)
     path.write_bytes(lines[0] + b'{"id": "x"}\n')
     with pytest.raises(InvalidInput, match=r"keys.jsonl:2"):
-        ring.create("more", ["inference"], actor="ann")
+        ring.create(Grant(name="more", scopes=("inference",)), actor="ann")
     assert path.read_bytes() == lines[0] + b'{"id": "x"}\n'
 
 

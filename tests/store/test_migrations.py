@@ -12,6 +12,7 @@ from symposia.core.profile import Profile
 from symposia.core.served import Draining
 from symposia.core.store import Entry, Query
 from symposia.store import Storage, opened
+from symposia.store.keys import Grant
 from symposia.store.log import Log
 from symposia.store.migrations import MIGRATIONS, NEWEST, NewerStore, migrate
 from symposia.store.sql import Database
@@ -36,7 +37,7 @@ def test_any_older_store_comes_up_to_date(database: Database, older: int) -> Non
         assert database.rows(NEWEST) == [(len(MIGRATIONS),)]
         digest = storage.profiles.put(Profile(model="m"), actor="a")
         storage.profiles.move("m", "calm", digest, expect=None, actor="a", reason="")
-        storage.keys.create("k", ["kill"], actor="a")
+        storage.keys.create(Grant(name="k", scopes=("kill",)), actor="a")
         assert storage.verify().flaws == ()
 
 

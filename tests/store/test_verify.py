@@ -18,6 +18,7 @@ from symposia.core.served import KillSwitched
 from symposia.core.store import Entry
 from symposia.store import Storage, opened
 from symposia.store.audit import Act, AuditRow, chained
+from symposia.store.keys import Grant
 from symposia.store.refusals import Damaged
 
 TABLES = ("profile", "alias", "audit", "access_key")
@@ -35,7 +36,7 @@ def fill(storage: Storage) -> str:
     storage.profiles.move("m", "warm", digests[0], expect=None, actor="bob", reason="")
     storage.profiles.move("m", "warm", None, expect=digests[0], actor="bob", reason="")
     storage.profiles.archive(digests[2], actor="ann", reason="old")
-    key, _ = storage.keys.create("app", ["inference"], actor="ann")
+    key, _ = storage.keys.create(Grant(name="app", scopes=("inference",)), actor="ann")
     storage.keys.rotate(key.id, grace_s=1, actor="ann")
     storage.record(EVENT, Act(actor="ann", action="kill_switched", subject="kill", after='{"on":true}'))
     return digests[0]

@@ -58,7 +58,7 @@ class Replay:
         found, began = self._find(request), self._clock.monotonic()
         for piece in found.pieces:
             await self._until(began, piece.at_ms)
-            yield Delta(text=piece.text, phase=piece.phase)
+            yield piece.delta
         await self._until(began, found.ended_ms)
         yield found.completion
 

@@ -5,26 +5,33 @@ Commands ask for no more than these Protocols, so that what a server offers over
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
+from symposia.core.errors import InvalidInput
+
 from .world import World
 
 if TYPE_CHECKING:
     from symposia.core.profile import Profile
     from symposia.core.redact import Secret
+    from symposia.serve.settings import Settings
     from symposia.store.audit import AuditRow
-    from symposia.store.keys import Key
+    from symposia.store.keys import Grant, Key
     from symposia.store.profiles import Alias, Move, Stored
     from symposia.store.verify import Verified
 
-STORE = "symposia.db"
 Store = Annotated[
-    str, typer.Option("--store", metavar="STORE", help="A SQLite file, or postgresql://USER@HOST/DATABASE.")
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="STORE",
+        help="A SQLite file, or postgresql://USER@HOST/DATABASE; else that of `symposia serve` here.",
+    ),
 ]
 Url = Annotated[
     str | None,
@@ -73,16 +80,7 @@ class Profiles(Protocol):
 class Keys(Protocol):
     """As `symposia.store.keyring.Keys` promises."""
 
-    def create(
-        self,
-        name: str,
-        scopes: Iterable[str],
-        *,
-        models: Iterable[str] = ("*",),
-        profiles: Iterable[str] = ("*",),
-        expires: float | None = None,
-        actor: str,
-    ) -> tuple[Key, Secret]: ...
+    def create(self, grant: Grant, *, actor: str) -> tuple[Key, Secret]: ...
 
     def all(self) -> tuple[Key, ...]: ...
 
@@ -95,7 +93,7 @@ class Kept(Protocol):
     """Options that say where keys are."""
 
     @property
-    def store(self) -> str: ...
+    def store(self) -> str | None: ...
 
     @property
     def url(self) -> str | None: ...
@@ -115,8 +113,24 @@ class Registry(Protocol):
     def verify(self) -> Verified: ...
 
 
+def served_here(world: World, **flags: str | None) -> Settings:
+    """The settings of these names, as `symposia serve` in this folder would have them with these flags.
+
+    `InvalidInput` for a store in memory: only its server can reach that.
+    """
+    from .serve.said import said
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    settings = said(given, world.env, names=flags).settings
+    if settings.store == "memory":
+        raise InvalidInput(
+            "a store in memory lives inside its server; expected --url of the server, or --store"
+        )
+    return settings
+
+
 @contextmanager
-def registry(store: str, url: str | None, world: World, *, make: bool = False) -> Iterator[Registry]:
+def registry(store: str | None, url: str | None, world: World, *, make: bool = False) -> Iterator[Registry]:
     """The registry of a server if one is named, else in a store; `make` that if it is a file that is not there."""
     from symposia.store import opened
 
@@ -125,14 +139,13 @@ def registry(store: str, url: str | None, world: World, *, make: bool = False) -
 
         yield RemoteRegistry(Client(url, world.env))
         return
-    with opened(store, clock=world.clock, make=make) as storage:
+    with opened(served_here(world, store=store).store, clock=world.clock, make=make) as storage:
         yield storage
 
 
 @contextmanager
 def keyring(kept: Kept, world: World, *, make: bool = False) -> Iterator[Keys]:
     """The keys of a server or a file if one is named, else of a store."""
-    from symposia.core.errors import InvalidInput
     from symposia.store import opened
     from symposia.store.keyfile import KeyFile
 
@@ -149,7 +162,7 @@ def keyring(kept: Kept, world: World, *, make: bool = False) -> Iterator[Keys]:
             raise InvalidInput(f"there is no keys file {file}; `symposia keys create --keys-file` makes one")
         yield KeyFile(file, world.clock)
         return
-    with opened(kept.store, clock=world.clock, make=make) as storage:
+    with opened(served_here(world, store=kept.store).store, clock=world.clock, make=make) as storage:
         yield storage.keys
 
 

@@ -141,11 +141,12 @@ class PastTurn(Value, frozen=True, kw_only=True):
 
 
 class Delta(Value, frozen=True, kw_only=True):
-    """A piece of a reply as it is made."""
+    """A piece of a reply as it is made. `refusal`: an answer that its server marked as one while it came."""
 
     text: str
     phase: Literal["answer", "reasoning", "tool"] = "answer"
     token_ids: tuple[int, ...] = ()
+    refusal: bool = False
 
 
 class Retrying(Value, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from .usage import Usage
 from .value import Count, Value
 
 FORMAT: Literal["symposia.trace/1"] = "symposia.trace/1"
+_SAID = ("answer", "refusal")
 
 
 class Called(Value, frozen=True, kw_only=True):
@@ -67,11 +68,18 @@ class Feedback(Value, frozen=True, kw_only=True):
 
 
 class Piece(Value, frozen=True, array_like=True):
-    """One delta: milliseconds since the request went to the backend, its text, its phase."""
+    """One delta: milliseconds since the request went to the backend, its text, its phase or that it refuses."""
 
     at_ms: float
     text: str
-    phase: Literal["answer", "reasoning", "tool"] = "answer"
+    phase: Literal["answer", "reasoning", "tool", "refusal"] = "answer"
+
+    @property
+    def delta(self) -> Delta:
+        """The delta it was made of, but for token ids."""
+        if self.phase == "refusal":
+            return Delta(text=self.text, refusal=True)
+        return Delta(text=self.text, phase=self.phase)
 
 
 class Generation(Value, frozen=True, kw_only=True, omit_defaults=True):
@@ -96,7 +104,7 @@ class Generation(Value, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def text(self) -> str:
         """What `Completion.text` was."""
-        return "".join(piece.text for piece in self.pieces if piece.phase == "answer" or not self.parts)
+        return "".join(piece.text for piece in self.pieces if piece.phase in _SAID or not self.parts)
 
     @property
     def completion(self) -> Completion:
@@ -117,8 +125,9 @@ class Generation(Value, frozen=True, kw_only=True, omit_defaults=True):
 class Trace(Value, frozen=True, kw_only=True):
     """One served request. `time` is when it came, in seconds since the epoch; `messages` are as the caller gave them.
 
-    `unit_hash` is all that is kept of who asked. `generations` are one a choice, those that ended with a completion.
-    `redactions` counts what was taken out of the line before it was written.
+    `unit_hash` is all that is kept of who asked. `status` is HTTP's, which a stream had before it failed. `generations`
+    are one a choice, those that ended with a completion. `redactions` counts what was taken out of the line before it
+    was written.
     """
 
     format: Literal["symposia.trace/1"] = FORMAT
@@ -134,6 +143,7 @@ class Trace(Value, frozen=True, kw_only=True):
     arm: Arm = "none"
     canary: str = ""
     messages: tuple[Said, ...]
+    status: Count = 200
     response: Answered | None = None
     usage: Usage | None = None
     latency_ms: float
@@ -162,7 +172,9 @@ def generation(
     return Generation(
         ask=ask_digest(request),
         seed=request.seed,
-        pieces=tuple(Piece(at_ms, delta.text, delta.phase) for at_ms, delta in heard),
+        pieces=tuple(
+            Piece(at_ms, delta.text, "refusal" if delta.refusal else delta.phase) for at_ms, delta in heard
+        ),
         ended_ms=ended_ms,
         parts=completion.parts,
         syntax=completion.syntax,

@@ -100,13 +100,18 @@ def span(
         end=time,
         attributes={name: _plain(name, value) for name, value in clean.items()},
         events=_evaluation(start, event, redactor),
-        error=redactor.text(event.code or "error") if event.outcome == "error" else "",
+        error=redactor.text(event.code) if _failed(event) else "",
     )
 
 
 def nanoseconds(time: float) -> int:
     """Seconds as OTLP counts them, to the microsecond: a float of today's time knows no more."""
     return round(time * 1_000_000) * 1_000
+
+
+def _failed(event: RequestServed) -> bool:
+    """As HTTP's conventions have it of spans of kind SERVER: what ended in an error, but not by a status of 4xx."""
+    return bool(event.code) and not 400 <= event.status < 500
 
 
 def _asked(event: RequestServed, beyond: Beyond) -> dict[str, Any]:

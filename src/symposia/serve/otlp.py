@@ -62,7 +62,7 @@ def _event(trace: Trace) -> RequestServed:
         arm=trace.arm,
         canary=trace.canary,
         unit_hash=trace.unit_hash,
-        status=500 if failed else 200,
+        status=trace.status,
         outcome="error" if failed else "ok",
         code=trace.flags.error or "",
         finish_reasons=(finish,) if finish else (),

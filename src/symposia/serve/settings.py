@@ -6,7 +6,7 @@ to be found.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
@@ -45,6 +45,7 @@ class Settings(Value, frozen=True, kw_only=True):
 
     `upstream` serves the models of an OpenAI-compatible server, those of `only` if that names some. `upstream_key`
     says where its key is (`env:NAME`, `file:PATH`, `none`); None: in INFERENCE_API_KEY, if that is set.
+    `upstream_flavour` says what it makes of the protocol; None: what its address tells.
     """
 
     host: str = "127.0.0.1"
@@ -54,6 +55,7 @@ class Settings(Value, frozen=True, kw_only=True):
     models: tuple[Model, ...] = ()
     upstream: str | None = None
     upstream_key: str | None = None
+    upstream_flavour: str | None = None
     only: tuple[str, ...] = ()
     vectors: tuple[str, ...] = ("./vectors",)
     max_body_bytes: Positive = 8 * 1024 * 1024
@@ -93,6 +95,8 @@ class Settings(Value, frozen=True, kw_only=True):
             raise InvalidInput("tls_cert and tls_key: expected both or neither")
         if self.only and self.upstream is None:
             raise InvalidInput("only: names models of an upstream; expected `upstream` beside it")
+        if self.upstream_flavour is not None and self.upstream is None:
+            raise InvalidInput("upstream_flavour: is that of an upstream; expected `upstream` beside it")
 
     @property
     def served(self) -> tuple[Model, ...]:
@@ -121,11 +125,12 @@ def read(
     table: Mapping[str, object],
     *,
     where: str = "[serve]",
+    names: Collection[str] = FIELDS,
 ) -> Settings:
     """Flags before environment before the file's table before defaults. `InvalidInput` names what does not fit.
 
-    `flags` holds those that were given. A table's `budget` may be a table itself: that is the policy's own, read by
-    whoever opens the ledger, and no setting.
+    `flags` holds those that were given; of all settings but `names` the value is the default. A table's `budget` may be
+    a table itself: that is the policy's own, read by whoever opens the ledger, and no setting.
     """
     found: dict[str, object] = {}
     for name, value in table.items():
@@ -134,7 +139,7 @@ def read(
             found[name] = _models(value, where) if name == "models" else value
     found |= dict(_from_environment(env))
     found |= flags
-    return _converted(found)
+    return _converted({name: value for name, value in found.items() if name in names})
 
 
 def models_of(items: list[str]) -> list[dict[str, object]]:

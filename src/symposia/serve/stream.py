@@ -35,7 +35,7 @@ class Lane:
 
     def read(self, item: Delta) -> Sequence[Delta]:
         """The pieces that may be shown now. What a backend has told apart already is passed on."""
-        if item.phase != "answer" and not item.token_ids:
+        if item.refusal or (item.phase != "answer" and not item.token_ids):
             return (item,)
         if self._settled:
             return (item if item.phase == "answer" else Delta(text=item.text),)

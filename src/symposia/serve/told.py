@@ -69,6 +69,7 @@ def trace_of(turn: Turn, event: RequestServed, book: Book, ran: Generation | Non
         arm=event.arm,
         canary=event.canary,
         messages=messages_of(ask),
+        status=event.status,
         response=None if first is None else answered(first),
         usage=book.usage,
         latency_ms=event.latency_ms,

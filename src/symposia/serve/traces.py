@@ -97,7 +97,7 @@ def line(trace: Trace, redactor: Redactor) -> bytes:
     spoken = "\n".join(
         "".join(piece.text for piece in made.pieces if piece.phase == phase)
         for made in trace.generations
-        for phase in ("reasoning", "answer", "tool")
+        for phase in ("reasoning", "answer", "refusal", "tool")
     )
     if redactor.json(raw) == raw and redactor.text(spoken) == spoken:
         return raw  # ten times cheaper, and what most traces are

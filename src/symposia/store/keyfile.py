@@ -14,7 +14,7 @@ from symposia.core.files import write_atomic
 from symposia.core.redact import Secret
 from symposia.core.value import canonical, decode
 
-from .keys import Key, ended, find_key, new_key, successor
+from .keys import Grant, Key, ended, find_key, new_key, successor
 from .told import words
 
 
@@ -25,20 +25,11 @@ class KeyFile:
         """The file may be missing: it holds no keys then."""
         self._path, self._clock = path, clock
 
-    def create(
-        self,
-        name: str,
-        scopes: Iterable[str],
-        *,
-        models: Iterable[str] = ("*",),
-        profiles: Iterable[str] = ("*",),
-        expires: float | None = None,
-        actor: str,
-    ) -> tuple[Key, Secret]:
+    def create(self, grant: Grant, *, actor: str) -> tuple[Key, Secret]:
         """As `Keys.create`; the actor is not kept."""
         words(actor, "actor", needed=True)
         now = self._clock.time()
-        key, secret = new_key(name, scopes, models=models, profiles=profiles, now=now, expires=expires)
+        key, secret = new_key(grant, now=now)
         self._change(lambda keys: (*keys, key))
         return key, secret
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from symposia.core.clock import Clock
@@ -12,7 +11,7 @@ from symposia.core.store import Entry
 from symposia.core.value import canonical, content_digest, decode
 
 from .audit import Act, write_act
-from .keys import Key, ended, find_key, new_key, successor
+from .keys import Grant, Key, ended, find_key, new_key, successor
 from .log import write
 from .sql import Bound, Database, Reading, Row, Writing
 from .told import words
@@ -28,20 +27,10 @@ class Keys:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
 
-    def create(
-        self,
-        name: str,
-        scopes: Iterable[str],
-        *,
-        models: Iterable[str] = ("*",),
-        profiles: Iterable[str] = ("*",),
-        expires: float | None = None,
-        actor: str,
-        reason: str = "",
-    ) -> tuple[Key, Secret]:
+    def create(self, grant: Grant, *, actor: str, reason: str = "") -> tuple[Key, Secret]:
         """A new key and its secret, which is told now and never again. `InvalidInput`, `UnknownName`."""
         now = self._clock.time()
-        key, secret = new_key(name, scopes, models=models, profiles=profiles, now=now, expires=expires)
+        key, secret = new_key(grant, now=now)
         with self._database.writing() as writing:
             _add(writing, key, actor=actor, reason=words(reason, "reason"), now=now)
         return key, secret

@@ -29,6 +29,16 @@ _FORM = re.compile(r"sk-sym-([a-z2-7]{12})-[A-Za-z0-9_-]{43}")
 _GLOBS = 64
 
 
+class Grant(Value, frozen=True, kw_only=True):
+    """What a key is to be: whose, for what, until when; fields as those of `Key`."""
+
+    name: str
+    scopes: tuple[str, ...]
+    models: tuple[str, ...] = ("*",)
+    profiles: tuple[str, ...] = ("*",)
+    expires: float | None = None
+
+
 class Key(Value, frozen=True, kw_only=True):
     """A key without its secret. `models` and `profiles` are globs; the plain model is profile `none`.
 
@@ -72,29 +82,22 @@ def fingerprint(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def new_key(
-    name: str,
-    scopes: Iterable[str],
-    *,
-    models: Iterable[str] = ("*",),
-    profiles: Iterable[str] = ("*",),
-    now: float,
-    expires: float | None = None,
-) -> tuple[Key, Secret]:
+def new_key(grant: Grant, *, now: float) -> tuple[Key, Secret]:
     """A key and its one secret. `UnknownName` for a scope that does not exist; `InvalidInput`."""
-    if expires is not None and finite(expires, "expires") <= now:
-        raise InvalidInput(f"key {name!r}: expected it to expire after now ({now:.0f}); got {expires:.0f}")
+    ends = grant.expires
+    if ends is not None and finite(ends, "expires") <= now:
+        raise InvalidInput(f"key {grant.name!r}: expected it to expire after now ({now:.0f}); got {ends:.0f}")
     public = base64.b32encode(secrets.token_bytes(8)).decode().lower()[:12]
     text = f"sk-sym-{public}-{secrets.token_urlsafe(32)}"
     key = Key(
         id=public,
-        name=words(name, "name of the key", needed=True, longest=200),
+        name=words(grant.name, "name of the key", needed=True, longest=200),
         sha256=fingerprint(text),
-        scopes=_scopes(scopes),
-        models=_globs(models, "models"),
-        profiles=_globs(profiles, "profiles"),
+        scopes=_scopes(grant.scopes),
+        models=_globs(grant.models, "models"),
+        profiles=_globs(grant.profiles, "profiles"),
         created=now,
-        expires=expires,
+        expires=ends,
     )
     return checked(key), Secret(text)
 
@@ -105,17 +108,11 @@ def successor(key: Key, *, now: float, grace_s: float) -> tuple[Key, Key, Secret
         raise InvalidInput(f"key {key.id} ({key.name}) opens nothing any more; create a new one")
     if finite(grace_s, "grace") < 0:
         raise InvalidInput(f"grace: expected seconds from 0 up; got {grace_s}")
-    life = None if key.expires is None else key.expires - key.created
-    made, secret = new_key(
-        key.name,
-        key.scopes,
-        models=key.models,
-        profiles=key.profiles,
-        now=now,
-        expires=None if life is None else now + life,
-    )
-    ends = now + grace_s if key.expires is None else min(key.expires, now + grace_s)
-    return msgspec.structs.replace(key, expires=ends), made, secret
+    ends = None if key.expires is None else now + key.expires - key.created
+    like = Grant(name=key.name, scopes=key.scopes, models=key.models, profiles=key.profiles, expires=ends)
+    made, secret = new_key(like, now=now)
+    last = now + grace_s if key.expires is None else min(key.expires, now + grace_s)
+    return msgspec.structs.replace(key, expires=last), made, secret
 
 
 def ended(key: Key, *, now: float) -> Key:
@@ -131,8 +128,7 @@ def find_key(keys: Iterable[Key], id: str) -> Key:  # noqa: A002 (the field's na
     return known[id]
 
 
-def _scopes(given: Iterable[str]) -> tuple[Scope, ...]:
-    asked = tuple(given)
+def _scopes(asked: tuple[str, ...]) -> tuple[Scope, ...]:
     if not asked:
         raise InvalidInput(f"scopes: expected one or more of {', '.join(SCOPES)}; got none")
     for scope in asked:
@@ -141,7 +137,7 @@ def _scopes(given: Iterable[str]) -> tuple[Scope, ...]:
     return tuple(scope for scope in SCOPES if scope in asked)
 
 
-def _globs(given: Iterable[str], what: str) -> tuple[str, ...]:
+def _globs(given: tuple[str, ...], what: str) -> tuple[str, ...]:
     globs = tuple(dict.fromkeys(given))
     if not 0 < len(globs) <= _GLOBS:
         raise InvalidInput(f"{what}: expected 1 to {_GLOBS} globs; got {len(globs)}")

@@ -159,9 +159,14 @@ def test_arguments_that_cannot_be_read_are_the_calls_error(arguments: str) -> No
 
 
 def test_a_refusal_is_text_with_its_own_finish() -> None:
-    """Committed and flagged, never taken for an answer that ended."""
-    done, _ = fold(said(refusal="I ca"), said(refusal="nnot."), STOP)
-    assert (done.text, done.finish_reason) == ("I cannot.", "refusal")
+    """Committed and flagged, never taken for an answer that ended; its pieces say what they are as they come."""
+    done, deltas = fold(said(content="Well: "), said(refusal="I ca"), said(refusal="nnot."), STOP)
+    assert (done.text, done.finish_reason) == ("Well: I cannot.", "refusal")
+    assert [(d.text, d.phase, d.refusal) for d in deltas] == [
+        ("Well: ", "answer", False),
+        ("I ca", "answer", True),
+        ("nnot.", "answer", True),
+    ]
 
 
 @pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])

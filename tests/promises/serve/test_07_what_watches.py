@@ -26,6 +26,7 @@ from symposia.core.clock import SystemClock
 from symposia.core.trace import Trace
 from symposia.core.value import decode
 from symposia.store.keyfile import KeyFile
+from symposia.store.keys import Grant
 from tests.servers.collector import Collector, collector, plain
 
 pytest.importorskip("opentelemetry", reason="needs the SDK: pip install 'symposia[otel]'")
@@ -138,7 +139,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     """All a server shows while strangers and friends plant secrets wherever they can."""
     folder = tmp_path_factory.mktemp("served")
     _, secret = KeyFile(folder / "keys.jsonl", SystemClock()).create(
-        "app", ["inference", "metrics"], actor="test"
+        Grant(name="app", scopes=("inference", "metrics")), actor="test"
     )
     key = secret.reveal()
     with upstream() as base, collector() as held:

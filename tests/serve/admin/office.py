@@ -18,7 +18,7 @@ from symposia.serve.app import App, app
 from symposia.serve.ledger.memory import MemoryLedger
 from symposia.serve.settings import Model, Settings
 from symposia.store import Storage, opened
-from symposia.store.keys import SCOPES
+from symposia.store.keys import SCOPES, Grant
 
 PLAIN = {"model": "script:tiny", "system": "Be brief."}
 ADD: dict[str, Any] = {"op": "add", "vector": "sha256:" + "1" * 64, "scale": 0.5, "layers": [2]}
@@ -32,7 +32,8 @@ class Office:
     def __init__(self, application: App, storage: Storage, client: httpx2.AsyncClient) -> None:
         self.app, self.storage, self.client = application, storage, client
         self.secrets = {
-            scope: storage.keys.create(scope, [scope], actor="test")[1].reveal() for scope in SCOPES
+            scope: storage.keys.create(Grant(name=scope, scopes=(scope,)), actor="test")[1].reveal()
+            for scope in SCOPES
         }
 
     async def ask(

@@ -10,6 +10,7 @@ import pytest
 from symposia.core.store import Query
 from symposia.serve.admin.table import OPERATIONS, PREFIX
 from symposia.serve.openapi import document
+from symposia.store.keys import Grant
 from tests.serve.admin.office import STEERED, Office, office
 
 WHY = "because of the drill"
@@ -48,7 +49,7 @@ async def _reset(desk: Office) -> Any:
 
 
 async def _key(desk: Office) -> str:
-    return desk.storage.keys.create("old", ["inference"], actor="test")[0].id
+    return desk.storage.keys.create(Grant(name="old", scopes=("inference",)), actor="test")[0].id
 
 
 async def _rotate(desk: Office) -> Any:

@@ -50,6 +50,15 @@ async def test_a_profile_the_model_cannot_honour_is_refused_with_its_reason() ->
         assert len(backend.requests) == 1
 
 
+async def test_a_model_that_does_not_answer_holds_up_nobody() -> None:
+    """A trial has as long as a first token has: then 503, to be asked again, and nothing is kept."""
+    async with office(backend=scripted(latency_s=60.0), first_token_s=0.05) as desk:
+        answer = await desk.ask("POST", "/profiles", STEERED)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "server_is_overloaded")
+        assert "'tiny'" in answer.json()["error"]["message"]
+        assert desk.storage.profiles.all() == ()
+
+
 async def test_steering_of_a_model_that_is_not_served_cannot_be_tried(desk: Office) -> None:
     """404 names the models there are; without interventions it is only text, and kept."""
     answer = await desk.ask("POST", "/profiles", STEERED | {"model": "script:other"})

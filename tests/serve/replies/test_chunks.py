@@ -47,29 +47,33 @@ def events(raw: bytes) -> list[dict[str, Any]]:
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
+FIELDS: dict[str | None, dict[str, Any]] = {
+    "content": {},
+    "refusal": {"refusal": True},
+    "reasoning_content": {"phase": "reasoning"},
+    None: {"phase": "tool"},
+}
 
 
-@given(said=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["answer", "reasoning", "tool"]), texts)))
-def test_deltas_join_to_what_was_said_and_roles_come_once(said: list[tuple[int, str, str]]) -> None:
+@given(said=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(list(FIELDS)), texts)))
+def test_deltas_join_to_what_was_said_and_roles_come_once(said: list[tuple[int, str | None, str]]) -> None:
     """Any text, in any mixture of choices: joined it is the same, and only the first chunk of a choice has a role."""
     chunks = Chunks(ENVELOPE, 3)
     heard: dict[tuple[int, str], str] = {}
     roles: dict[int, list[bool]] = {}
-    for index, phase, text in said:
-        for event in events(chunks.delta(index, Delta(text=text, phase=phase))):  # type: ignore[arg-type]
+    for index, field, text in said:
+        for event in events(chunks.delta(index, Delta(text=text, **FIELDS[field]))):
             (choice,) = event["choices"]
             delta = choice["delta"]
             roles.setdefault(choice["index"], []).append("role" in delta)
             assert (choice["finish_reason"], choice["logprobs"]) == (None, None)
             assert (event["id"], event["model"]) == (ENVELOPE.id, ENVELOPE.model)
-            for name in ("content", "reasoning_content"):
-                if name in delta:
-                    heard[choice["index"], name] = heard.get((choice["index"], name), "") + delta[name]
+            for name in delta.keys() - {"role"}:
+                heard[choice["index"], name] = heard.get((choice["index"], name), "") + delta[name]
     expected: dict[tuple[int, str], str] = {}
-    for index, phase, text in said:
-        if phase != "tool":
-            key = (index, "content" if phase == "answer" else "reasoning_content")
-            expected[key] = expected.get(key, "") + text
+    for index, field, text in said:
+        if field is not None:
+            expected[index, field] = expected.get((index, field), "") + text
     assert heard == expected
     assert all(flags == [True, *[False] * (len(flags) - 1)] for flags in roles.values())
 

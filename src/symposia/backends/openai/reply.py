@@ -105,7 +105,7 @@ class ChatReply:
             self._say(said.content, deltas)
         if said.refusal:
             self._refused = True
-            self._say(said.refusal, deltas)
+            self._say(said.refusal, deltas, refusal=True)
         if said.tool_calls:
             for place, piece in enumerate(said.tool_calls):
                 text = self._call(piece, place if whole else None)
@@ -113,12 +113,12 @@ class ChatReply:
                     deltas.append(Delta(text=text, phase="tool"))
         return deltas
 
-    def _say(self, text: str, deltas: list[Delta]) -> None:
+    def _say(self, text: str, deltas: list[Delta], *, refusal: bool = False) -> None:
         """Text of the answer, up to a string that ends it."""
         kept = self._cut.feed(text)
         if kept:
             self._text.append(kept)
-            deltas.append(Delta(text=kept))
+            deltas.append(Delta(text=kept, refusal=refusal))
         self.ended = self.ended or self._cut.met
 
     def _call(self, piece: CallPiece, place: int | None) -> str:

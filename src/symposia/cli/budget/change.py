@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 import typer
 
 from symposia.cli.exits import BAD_INPUT, DONE, FINDINGS
-from symposia.cli.registry import STORE, Json, Store, Url
+from symposia.cli.registry import Json, Store, Url
 from symposia.cli.world import World, guarded, this_world
 
 from .look import read_policy
-from .places import LEDGER, Place, Shared, budgets
+from .places import Place, Shared, budgets
 
 Reason = Annotated[str, typer.Option("--reason", help="Why. Kept in the audit.")]
 
@@ -28,7 +28,7 @@ class SetOptions:
         int | None,
         typer.Option("--revision", metavar="N", help="Only if this one is in force (see `budget show`)."),
     ] = None
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     json: Json = False
 
@@ -39,7 +39,7 @@ class HardOptions:
 
     state: Annotated[Literal["on", "off"], typer.Argument(metavar="on|off", help="Refuse, or only count.")]
     reason: Reason
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     json: Json = False
 
@@ -50,9 +50,9 @@ class ResetOptions:
 
     pool: Annotated[str, typer.Argument(metavar="POOL", help="As `budget usage` names it.")]
     reason: Reason
-    store: Store = STORE
+    store: Store = None
     url: Url = None
-    ledger: Shared = LEDGER
+    ledger: Shared = None
     json: Json = False
 
 

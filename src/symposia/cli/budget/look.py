@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from symposia.cli.exits import BAD_INPUT, DONE
-from symposia.cli.registry import STORE, Json, Store, Url
+from symposia.cli.registry import Json, Store, Url
 from symposia.cli.world import World, guarded, this_world
 
-from .places import LEDGER, Place, Shared, budgets
+from .places import Place, Shared, budgets
 
 if TYPE_CHECKING:
     from symposia.serve.admin.shown import PoolShown
@@ -27,7 +27,7 @@ EVERY_S = 1.0
 class ShowOptions:
     """The flags of `symposia budget show`."""
 
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     json: Json = False
 
@@ -46,9 +46,9 @@ class UsageOptions:
 
     pool: Annotated[str | None, typer.Option("--pool", metavar="POOL", help="This one only.")] = None
     watch: Annotated[bool, typer.Option("--watch", help="Again every second, until interrupted.")] = False
-    store: Store = STORE
+    store: Store = None
     url: Url = None
-    ledger: Shared = LEDGER
+    ledger: Shared = None
     json: Json = False
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol, TypeVar
 
 import typer
 
+from symposia.cli.registry import served_here
 from symposia.cli.world import World
 from symposia.core.errors import InvalidInput
 
@@ -21,22 +22,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Shared = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--ledger",
         metavar="LEDGER",
-        help="What servers count in: sqlite:PATH, postgresql://…, redis://…; `memory` only --url can reach.",
+        help="What servers count in: sqlite:PATH, postgresql://…, redis://…; else that of `symposia serve` here.",
     ),
 ]
-LEDGER = "memory"
 
 
 class Place(NamedTuple):
     """What the flags say of it."""
 
-    store: str
+    store: str | None
     url: str | None
-    ledger: str = LEDGER
+    ledger: str | None = None
 
 
 class Budgets(Protocol):
@@ -62,8 +62,9 @@ def budgets(place: Place, world: World, *, make: bool = False) -> Iterator[Budge
     if place.url is not None:
         yield Remote(Client(place.url, world.env))
         return
-    with opened(place.store, clock=world.clock, make=make) as storage:
-        yield Kept(storage, place.ledger, world)
+    here = served_here(world, store=place.store, ledger=place.ledger)
+    with opened(here.store, clock=world.clock, make=make) as storage:
+        yield Kept(storage, here.ledger, world)
 
 
 class Kept:
@@ -114,7 +115,7 @@ class Kept:
     def _with_ledger(self, ask: Callable[[Ledger], Awaitable[T]]) -> T:
         from symposia.serve.ledger.opened import opened
 
-        if self._ledger == LEDGER:
+        if self._ledger == "memory":
             raise InvalidInput(
                 "the memory ledger lives inside its server; expected --url of the server, "
                 "or --ledger with what servers share"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from symposia.cli.exits import DONE
-from symposia.cli.registry import STORE, Json, KeysFile, Store, Url, actor, keyring
+from symposia.cli.registry import Json, KeysFile, Store, Url, actor, keyring
 from symposia.cli.world import World, guarded, this_world
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class CreateOptions:
         typer.Option("--profile", metavar="G", help="Globs of profiles (*); the plain model is `none`."),
     ] = None
     expires: Annotated[str | None, typer.Option("--expires", metavar="90d", help="After how long.")] = None
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     keys_file: KeysFile = None
     json: Json = False
@@ -47,7 +47,7 @@ class CreateOptions:
 class ListOptions:
     """The flags of `symposia keys list`."""
 
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     keys_file: KeysFile = None
     json: Json = False
@@ -59,7 +59,7 @@ class RevokeOptions:
 
     id: Id
     reason: Annotated[str, typer.Option("--reason", help="Why. Kept in the audit.")] = ""
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     keys_file: KeysFile = None
     json: Json = False
@@ -73,7 +73,7 @@ class RotateOptions:
     grace: Annotated[str, typer.Option("--grace", metavar="1h", help="How long the old key still opens.")] = (
         "0s"
     )
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     keys_file: KeysFile = None
     json: Json = False
@@ -105,17 +105,17 @@ def rotate(asked: RotateOptions) -> int:
 
 def _create(asked: CreateOptions, world: World) -> int:
     from symposia.cli.moments import duration
+    from symposia.store.keys import Grant
 
-    expires = None if asked.expires is None else world.clock.time() + duration(asked.expires, "--expires")
+    grant = Grant(
+        name=asked.name,
+        scopes=tuple(asked.scope),
+        models=tuple(asked.model or ["*"]),
+        profiles=tuple(asked.profile or ["*"]),
+        expires=None if asked.expires is None else world.clock.time() + duration(asked.expires, "--expires"),
+    )
     with keyring(asked, world, make=True) as ring:
-        key, secret = ring.create(
-            asked.name,
-            asked.scope,
-            models=asked.model or ("*",),
-            profiles=asked.profile or ("*",),
-            expires=expires,
-            actor=actor(world),
-        )
+        key, secret = ring.create(grant, actor=actor(world))
     return _made(key, secret, world, as_json=asked.json)
 
 

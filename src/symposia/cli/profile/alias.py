@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from symposia.cli.exits import DONE, FINDINGS
-from symposia.cli.registry import STORE, Json, Store, Url, actor, registry
+from symposia.cli.registry import Json, Store, Url, actor, registry
 from symposia.cli.world import World, guarded, this_world
 
 from .selectors import Model, digest_of, model_of
@@ -36,7 +36,7 @@ class AliasOptions:
     ]
     reason: Annotated[str, typer.Option("--reason", help="Why. Kept in the audit.")]
     evidence: Annotated[str, typer.Option("--evidence", metavar="URL", help="What speaks for it.")] = ""
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     json: Json = False
 
@@ -47,7 +47,7 @@ class HistoryOptions:
 
     model: Model
     name: Name
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     json: Json = False
 

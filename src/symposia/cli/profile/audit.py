@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from symposia.cli.exits import DONE, FINDINGS
-from symposia.cli.registry import STORE, Json, Store, Url, registry
+from symposia.cli.registry import Json, Store, Url, registry
 from symposia.cli.world import World, guarded, this_world
 
 
@@ -21,7 +21,7 @@ class AuditOptions:
         bool,
         typer.Option("--verify", help="Hold every row against the chain of hashes; exit 1 if one differs."),
     ] = False
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     json: Json = False
 

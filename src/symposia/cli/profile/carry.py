@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from symposia.cli.exits import DONE
-from symposia.cli.registry import STORE, Json, Store, Url, actor, registry
+from symposia.cli.registry import Json, Store, Url, actor, registry
 from symposia.cli.world import World, guarded, this_world
 
 from .create import Folders, try_it
@@ -26,7 +26,7 @@ class ExportOptions:
     profile: Selector
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.tar", help="The file to write.")]
     vectors: Folders = None
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     json: Json = False
 
@@ -44,7 +44,7 @@ class ImportOptions:
         bool,
         typer.Option("--untried", help="Do not load the model to see whether it takes the interventions."),
     ] = False
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     json: Json = False
 

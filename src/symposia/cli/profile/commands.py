@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from symposia.cli.exits import DONE
-from symposia.cli.registry import STORE, Json, Store, Url, actor, registry
+from symposia.cli.registry import Json, Store, Url, actor, registry
 from symposia.cli.world import World, guarded, this_world
 
 from .selectors import Selector, digest_of, model_of
@@ -26,7 +26,7 @@ class ListOptions:
 
     model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Of one model.")] = None
     archived: Annotated[bool, typer.Option("--archived", help="Archived ones too.")] = False
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     json: Json = False
 
@@ -36,7 +36,7 @@ class ShowOptions:
     """The flags of `symposia profile show`."""
 
     profile: Selector
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     json: Json = False
 
@@ -47,7 +47,7 @@ class DiffOptions:
 
     a: Selector
     b: Selector
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     json: Json = False
 
@@ -58,7 +58,7 @@ class ArchiveOptions:
 
     profile: Selector
     reason: Annotated[str, typer.Option("--reason", help="Why. Kept in the audit.")]
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     json: Json = False
 

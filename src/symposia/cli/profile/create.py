@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from symposia.cli.registry import STORE, Json, Store, Url, actor, registry
+from symposia.cli.registry import Json, Store, Url, actor, registry
 from symposia.cli.world import World, guarded, this_world
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class CreateOptions:
         bool,
         typer.Option("--untried", help="Do not load the model to see whether it takes the interventions."),
     ] = False
-    store: Store = STORE
+    store: Store = None
     url: Url = None
     json: Json = False
 

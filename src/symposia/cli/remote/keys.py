@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
 from symposia.core.clock import Clock
 from symposia.core.redact import Secret
 from symposia.serve.admin.shown import KeyList, KeyMade, KeyShown
-from symposia.store.keys import Key
+from symposia.store.keys import Grant, Key
 
 from .client import Client, piece
 
@@ -23,20 +21,12 @@ class RemoteKeys:
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client, self._clock = client, clock
 
-    def create(
-        self,
-        name: str,
-        scopes: Iterable[str],
-        *,
-        models: Iterable[str] = ("*",),
-        profiles: Iterable[str] = ("*",),
-        expires: float | None = None,
-        actor: str,
-    ) -> tuple[Key, Secret]:
+    def create(self, grant: Grant, *, actor: str) -> tuple[Key, Secret]:
         """A new key and its secret, told once."""
         del actor
-        form = {"name": name, "scopes": list(scopes), "models": list(models), "profiles": list(profiles)}
-        life = {} if expires is None else {"expires_s": expires - self._clock.time()}
+        form = msgspec.structs.asdict(grant)
+        ends = form.pop("expires")
+        life = {} if ends is None else {"expires_s": ends - self._clock.time()}
         return _made(self._client.change(KeyMade, "POST /keys", form | life))
 
     def all(self) -> tuple[Key, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from symposia.backends.keys import read_key
 from symposia.backends.policy import Timeouts
 from symposia.core.clock import Clock
-from symposia.core.errors import InvalidInput
+from symposia.core.errors import InvalidInput, UnknownName
 from symposia.core.models import resolve
 from symposia.core.redact import Secret
 from symposia.core.request import Backend, Item, ModelCard, Prompt, Request
@@ -19,6 +19,7 @@ from symposia.serve.settings import Settings
 
 if TYPE_CHECKING:
     from symposia.backends.endpoints import Endpoints
+    from symposia.backends.openai.flavours import Name as Flavour
     from symposia.backends.relay import Relay
 
 UPSTREAM_KEY = "INFERENCE_API_KEY"
@@ -117,7 +118,8 @@ def relay_of(
         idle_s=settings.idle_s,
         total_s=settings.total_s,
     )
-    return Relay(settings.upstream, upstream_key(settings, env), timeouts, clock, unknown=unknown)
+    key, flavour = upstream_key(settings, env), _flavour(settings)
+    return Relay(settings.upstream, key, timeouts, clock, flavour=flavour, unknown=unknown)
 
 
 def upstream_key(settings: Settings, env: Mapping[str, str]) -> Secret | None:
@@ -126,6 +128,16 @@ def upstream_key(settings: Settings, env: Mapping[str, str]) -> Secret | None:
         return None
     source = settings.upstream_key or f"env:{UPSTREAM_KEY}"
     return read_key(source, endpoint="upstream", usual=UPSTREAM_KEY, env=env)
+
+
+def _flavour(settings: Settings) -> Flavour | None:
+    from symposia.backends.openai.flavours import FLAVOURS
+
+    told = settings.upstream_flavour
+    found = next((name for name in FLAVOURS if name == told), None)
+    if told is not None and found is None:
+        raise UnknownName("upstream_flavour", told, FLAVOURS)
+    return found
 
 
 def _recordings(address: str, settings: Settings, clock: Clock) -> Backend:

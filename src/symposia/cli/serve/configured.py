@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from symposia.core.errors import InvalidInput
-from symposia.serve.budget import CostPolicy, policy_of
-from symposia.serve.budget import read as read_policy
+from symposia.serve.budget import CostPolicy, policy_of, read
 from symposia.serve.settings import Settings
-from symposia.serve.settings import read as read_settings
 from symposia.serve.snapshot import Snapshot
 
-FILE = Path("symposia.toml")
+from .said import said
 
 
 class Configured(NamedTuple):
@@ -26,13 +22,11 @@ class Configured(NamedTuple):
 
 def configured(flags: Mapping[str, object], env: Mapping[str, str], file: Path | None) -> Configured:
     """Settings and policy. `InvalidInput`, `AmbiguousBudget` among it."""
-    where = FILE if file is None and FILE.exists() else file
-    table = {} if where is None else _table(where)
-    settings = read_settings(flags, env, table, where=f"{where} [serve]")
+    settings, path, table = said(flags, env, file)
     if settings.budget is not None:
-        return Configured(settings, read_policy(Path(settings.budget)))
+        return Configured(settings, read(Path(settings.budget)))
     written = table.get("budget")
-    policy = policy_of(written, f"{where} [serve.budget]") if isinstance(written, Mapping) else None
+    policy = policy_of(written, f"{path} [serve.budget]") if isinstance(written, Mapping) else None
     return Configured(settings, policy)
 
 
@@ -63,14 +57,3 @@ def refusals(settings: Settings, view: Snapshot, now: float) -> Iterator[str]:
             "--workers above 1 and the memory ledger: each process would count alone; "
             "share one: --ledger sqlite:ledger.db"
         )
-
-
-def _table(path: Path) -> dict[str, Any]:
-    try:
-        whole = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInput(f"{path}: expected TOML; {error}") from error
-    table = whole.get("serve", {})
-    if not isinstance(table, dict):
-        raise InvalidInput(f"{path}: [serve]: expected a table; got {type(table).__name__}")
-    return table

@@ -29,6 +29,13 @@ class ServeOptions:
         ),
     ] = None
     only: Annotated[str | None, typer.Option(metavar="A,B", help="Of the upstream's models, these.")] = None
+    upstream_flavour: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Its kind: openai, openrouter, vllm, sglang, ollama or generic [by its address].",
+        ),
+    ] = None
     host: Annotated[str | None, typer.Option(help="Where to listen [127.0.0.1].")] = None
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="On which port [8080].")] = None
     store: Annotated[

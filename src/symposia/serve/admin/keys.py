@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from symposia.serve.auth import demand
 from symposia.serve.faults import Fault
-from symposia.store.keys import Key, find_key
+from symposia.store.keys import Grant, Key, find_key
 
 from .forms import KeyForm, Note, RotateForm
 from .operation import Ask, Reply
@@ -31,20 +31,15 @@ async def create(server: Server, ask: Ask[KeyForm, None]) -> Reply:
     form = ask.body
     if "kill" in form.scopes:
         demand(ask.caller, "kill")
-    expires = None if form.expires_s is None else server.clock.time() + form.expires_s
-
-    def made() -> tuple[Key, Secret]:
-        return server.storage.keys.create(
-            form.name,
-            form.scopes,
-            models=form.models,
-            profiles=form.profiles,
-            expires=expires,
-            actor=ask.actor,
-            reason=form.reason,
-        )
-
-    return _told(*await to_thread(made))
+    grant = Grant(
+        name=form.name,
+        scopes=form.scopes,
+        models=form.models,
+        profiles=form.profiles,
+        expires=None if form.expires_s is None else server.clock.time() + form.expires_s,
+    )
+    keys = server.storage.keys
+    return _told(*await to_thread(lambda: keys.create(grant, actor=ask.actor, reason=form.reason)))
 
 
 async def rotate(server: Server, ask: Ask[RotateForm, None]) -> Reply:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from asyncio import to_thread
+from asyncio import timeout, to_thread
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from symposia.core.profile import Profile
 from symposia.serve.faults import Fault
-from symposia.serve.models import ServedModel
 from symposia.store.profiles import Stored
 from symposia.store.refusals import UnknownProfile
+from symposia.store.trial import try_profile
 
 from .forms import Note, ReasonForm
 from .operation import Ask, Reply
 from .shown import Created, ProfileList, ProfileShown, profile_shown
-from .trial import tried
 
 if TYPE_CHECKING:
     from symposia.serve.server import Server
@@ -40,16 +41,8 @@ async def shown(server: Server, ask: Ask[None, None]) -> Reply:
 async def put(server: Server, ask: Ask[Profile, Note]) -> Reply:
     """Keep a profile: 201, or 200 if it was there. One with interventions is tried on its model first."""
     profile, profiles = ask.body, server.storage.profiles
-    model = served(server, profile)
     if profile.interventions:
-        if model is None:
-            known = ", ".join(sorted(each.address for each in server.models.values()))
-            raise Fault(
-                "model_not_found",
-                f"model: no model here is {profile.model!r}, so its interventions cannot be tried; served are {known}",
-                param="model",
-            )
-        await tried(server, model, profile)
+        await _tried(server, profile)
 
     def kept() -> Reply:
         try:
@@ -74,9 +67,24 @@ async def archive(server: Server, ask: Ask[ReasonForm, None]) -> Reply:
     return Reply(profile_shown(await to_thread(archived), ()))
 
 
-def served(server: Server, profile: Profile) -> ServedModel | None:
-    """The model here that a profile is made for."""
-    return next((model for model in server.models.values() if model.takes(profile)), None)
+async def _tried(server: Server, profile: Profile) -> None:
+    """Raises what a request with the profile would be refused with."""
+    model = next((model for model in server.models.values() if model.takes(profile)), None)
+    if model is None:
+        known = ", ".join(sorted(each.address for each in server.models.values()))
+        raise Fault(
+            "model_not_found",
+            f"model: no model here is {profile.model!r}, so its interventions cannot be tried; served are {known}",
+            param="model",
+        )
+    await model.known()
+    try:
+        async with timeout(server.settings.first_token_s):
+            await try_profile(replace(profile, model=model.address), model.backend)
+    except TimeoutError:
+        raise Fault(
+            "server_is_overloaded", f"{model.name!r} did not try the profile in time; ask again"
+        ) from None
 
 
 def _shown(server: Server, selector: str) -> ProfileShown:

@@ -52,7 +52,8 @@ class Chunks:
         """One piece of text. Pieces of calls make nothing: calls go out whole."""
         match delta.phase:
             case "answer":
-                return self._begins(index) + b'"content":' + _encode(delta.text) + self._rest
+                field = b'"refusal":' if delta.refusal else b'"content":'
+                return self._begins(index) + field + _encode(delta.text) + self._rest
             case "reasoning":
                 return self._begins(index) + b'"reasoning_content":' + _encode(delta.text) + self._rest
             case "tool":
