@@ -101,10 +101,13 @@ class Log:
         level = level_of(event)
         if level not in self._worth:
             return
-        fields = {name: value for name, value in msgspec.structs.asdict(event).items() if value or value == 0}
+        line = _begun(time, level, event.__struct_config__.tag)
+        for name, value in msgspec.structs.asdict(event).items():
+            if value or value == 0:  # a zero is said, and False; None, "" and () are not
+                line[name] = value
         if isinstance(event, RequestServed) and event.receipts:
-            fields["receipts"] = [receipt.status for receipt in event.receipts]
-        self._write(time, level, event.__struct_config__.tag, fields)
+            line["receipts"] = [receipt.status for receipt in event.receipts]
+        self._write(level, line)
 
     def received(
         self, time: float, request_id: str, method: str, path: str, headers: Iterable[tuple[bytes, bytes]]
@@ -112,22 +115,23 @@ class Log:
         """A request came (`debug`): its path without the query, its headers as far as they may be shown."""
         if "debug" in self._worth:
             fields = {"request_id": request_id, "method": method, "path": path, "headers": shown(headers)}
-            self._write(time, "debug", "request_received", fields)
+            self._write("debug", _begun(time, "debug", "request_received") | fields)
 
     def failed(self, time: float, request_id: str, error: BaseException) -> None:
         """A request met a bug (`error`): the traceback its caller does not see."""
         told = "".join(traceback.format_exception(error))
-        self._write(time, "error", "internal_error", {"request_id": request_id, "traceback": told})
+        fields = {"request_id": request_id, "traceback": told}
+        self._write("error", _begun(time, "error", "internal_error") | fields)
 
     def note(self, time: float, level: Level, what: str, fields: Mapping[str, Any]) -> None:
         """Something of the server's own: that it listens, that it ends."""
         if level in self._worth:
-            self._write(time, level, what, fields)
+            self._write(level, {**_begun(time, level, what), **fields})
 
-    def _write(self, time: float, level: Level, what: Any, fields: Mapping[str, Any]) -> None:
+    def _write(self, level: Level, line: dict[str, Any]) -> None:
         if self._gone:
             return
-        self._waiting.append(_encode({"time": _told(time), "level": level, "type": what, **fields}))
+        self._waiting.append(_encode(line))
         if level not in self._patient or len(self._waiting) >= _MOST_WAITING:
             self.flush()
 
@@ -148,6 +152,11 @@ class Log:
                 self._stream.flush()
             except (OSError, ValueError):  # nobody reads any more: a pipe that closed, a disk that is full
                 self._gone = True
+
+
+def _begun(time: float, level: Level, what: object) -> dict[str, Any]:
+    """What every line begins with."""
+    return {"time": _told(time), "level": level, "type": what}
 
 
 def _told(time: float) -> str:
