@@ -152,6 +152,16 @@ def test_json_is_redacted_by_its_strings(before: str, secret: str, after: str) -
     assert hides.json(clean) == clean
 
 
+@given(
+    st.lists(pieces | st.sampled_from(["plain", "sk-" + "a1" * 10, 'pä"ss\tword']), min_size=1, max_size=4)
+)
+def test_lines_are_redacted_each_by_itself(words: list[str]) -> None:
+    """Many lines of JSON at once are what each is alone, also where a secret has a line break in it."""
+    hides = Redactor({"known": 'pä"ss\tword', "two_lines": "first line\nplain", **SECRETS})
+    raws = [msgspec.json.encode({"text": word, word: ["plain", 1]}) for word in words]
+    assert hides.lines(b"\n".join(raws)) == b"\n".join(map(hides.json, raws))
+
+
 def test_a_secret_shows_itself_to_nobody() -> None:
     """A Secret prints as ***, and no serialiser takes it."""
     secret = Secret("very-secret-value")

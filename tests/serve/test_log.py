@@ -92,6 +92,20 @@ def test_no_field_shows_a_secret(data: st.DataObject, form: Form) -> None:
         assert hidden not in line
 
 
+@given(
+    st.lists(any_event(st.sampled_from([SECRET, "plain", 'quo"ted', "sk-" + "a1" * 12])), max_size=5),
+    st.sampled_from(FORMS),
+)
+def test_lines_that_waited_are_those_that_did_not(events: list[Any], form: Form) -> None:
+    """Written together, with or without secrets among them, they say what each says written at once."""
+    stream = io.StringIO()
+    log = Log(stream, Redactor({"UPSTREAM": SECRET}), level="debug", form=form, buffered=True)
+    for event in events:
+        log(1_790_000_000.25, event)
+    log.flush()
+    assert stream.getvalue().split("\n")[:-1] == logged(*events, form=form)
+
+
 def test_headers_are_an_allow_list() -> None:
     """Of a request that came, only harmless headers are shown: no credential, no cookie, nothing unknown."""
     stream = io.StringIO()

@@ -23,15 +23,15 @@ SHORTEST = 8
 
 _NAME = r"(?<![A-Z0-9_])[A-Z0-9_]*(?:TOKEN|KEY|SECRET|PASSWORD)"
 _KEPT = r"(?!\[redacted:)"
-_SHAPES = (  # kind, what every match or the text before it has (in small letters), shape
-    ("github_token", "gh", re.compile(r"gh[pousr]_\w{16,}")),
-    ("github_token", "github_pat_", re.compile(r"github_pat_\w{16,}")),
-    ("api_key", "sk-", re.compile(r"(?<![a-z])sk-[\w-]{16,}")),
-    ("langsmith_key", "lsv2_", re.compile(r"lsv2_\w{16,}")),
-    ("aws_key", "akia", re.compile(r"AKIA[0-9A-Z]{16}")),
-    ("bearer", "bearer ", re.compile(rf"(?<=bearer )[ \t]*{_KEPT}[^\s\"',;]{{8,}}", re.IGNORECASE)),
-    ("url", "://", re.compile(rf"(?<=://){_KEPT}[^\s/?#@\"']+(?=@)")),
+_SHAPES = (  # kind, what every match or the text before it has, the letter of that to look for first, shape
+    ("github_token", "gh", "_", re.compile(r"gh[pousr]_\w{16,}")),
+    ("github_token", "github_pat_", "_", re.compile(r"github_pat_\w{16,}")),
+    ("api_key", "sk-", "-", re.compile(r"(?<![a-z])sk-[\w-]{16,}")),
+    ("langsmith_key", "lsv2_", "_", re.compile(r"lsv2_\w{16,}")),
+    ("aws_key", "AKIA", "K", re.compile(r"AKIA[0-9A-Z]{16}")),
+    ("url", "://", "/", re.compile(rf"(?<=://){_KEPT}[^\s/?#@\"']+(?=@)")),
 )
+_BEARER = re.compile(rf"(?<=bearer )[ \t]*{_KEPT}[^\s\"',;]{{8,}}", re.IGNORECASE)
 _ASSIGNED = re.compile(rf"({_NAME})=(?:\"{_KEPT}([^\"\n]+)|'{_KEPT}([^'\n]+)|{_KEPT}([^\s\"']\S*))")
 _UNFINISHED = re.compile(rf"(?:bearer[ \t]+|{_NAME}=(?:\"[^\"\n]*|'[^'\n]*))$", re.IGNORECASE)
 _PASSES = 3  # a replacement can set free a neighbour that had a letter before it
@@ -78,6 +78,7 @@ class Redactor:
         self._longest = max(map(len, forms), default=0)
         ordered = sorted(forms, key=len, reverse=True)
         self._known = re.compile(f"(?=({'|'.join(map(re.escape, ordered))}))") if forms else None
+        self._signs = tuple((min(form, key=_rarity), form) for form in ordered)
 
     def text(self, text: str) -> str:
         """The text with everything secret replaced. Doing it twice changes nothing more."""
@@ -122,6 +123,13 @@ class Redactor:
         redacted = self.value(value)
         return raw if redacted == value else msgspec.json.encode(redacted)
 
+    def lines(self, raw: bytes) -> bytes:
+        """JSON Lines with `json` of each line; many at once cost less than each by itself."""
+        text = raw.decode()
+        if "\\" not in text and next(self._matches(text), None) is None:  # no shape ends beyond its line
+            return raw
+        return b"\n".join(map(self.json, raw.split(b"\n")))
+
     def stream(self) -> RedactingStream:
         """A redactor of bytes that come in pieces."""
         return RedactingStream(self)
@@ -141,7 +149,7 @@ class Redactor:
             yield start, stop, name
 
     def _exact(self, text: str) -> Iterator[Span]:
-        if self._known is not None and any(form in text for form in self._names):
+        if self._known is not None and any(letter in text and form in text for letter, form in self._signs):
             for match in self._known.finditer(text):
                 yield match.start(1), match.end(1), self._names[match[1]]
 
@@ -204,15 +212,21 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _shaped(text: str) -> Iterator[Span]:
-    small = text.lower()
-    for name, sign, shape in _SHAPES:
-        if sign in small:  # thirty times cheaper than the search, and most text has none
+    for name, sign, letter, shape in _SHAPES:
+        if letter in text and sign in text:  # one letter is found, or not, ten times faster than two
             yield from ((match.start(), match.end(), name) for match in shape.finditer(text))
+    if " " in text and "bearer " in text.lower():
+        yield from ((match.start(), match.end(), "bearer") for match in _BEARER.finditer(text))
     if "=" not in text:
         return
     for match in _ASSIGNED.finditer(text):
         group = next(i for i in (2, 3, 4) if match[i] is not None)
         yield match.start(group), match.end(group), match[1]
+
+
+def _rarity(letter: str) -> int:
+    """Lower for letters that fewer texts have: capitals, from the end of the alphabet."""
+    return -ord(letter) if letter.isupper() else 0
 
 
 def _forms(value: str) -> Iterator[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import traceback
+from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal, TextIO
@@ -46,7 +48,6 @@ HEADERS = frozenset(
 
 _encode = msgspec.json.Encoder().encode
 _MOST_WAITING = 1_000
-_NUMBERS = (int, float)  # a zero is said; None, "" and () are not
 
 
 def level_of(event: ServerEvent) -> Level:
@@ -89,23 +90,24 @@ class Log:
         self._stream, self._redactor, self._form = stream, redactor, form
         self._worth = frozenset(LEVELS[LEVELS.index(level) :])
         self._patient = frozenset(("debug", "info")) if buffered else frozenset()
-        self._waiting: list[str] = []
+        self._waiting: deque[bytes] = deque()
         self._gone = False
-        self._lock = threading.Lock()
+        self._lock = (
+            threading.RLock()
+        )  # the collector may find a coroutine to warn of while lines are written
 
     def __call__(self, time: float, event: ServerEvent) -> None:
         """Write the event, if it is worth reading. What is empty, and the insides of receipts, are left out."""
         level = level_of(event)
         if level not in self._worth:
             return
-        fields = {
-            name: value
-            for name, value in msgspec.structs.asdict(event).items()
-            if value or value is False or type(value) in _NUMBERS
-        }
+        line = _begun(time, level, event.__struct_config__.tag)
+        for name, value in msgspec.structs.asdict(event).items():
+            if value or value == 0:  # a zero is said, and False; None, "" and () are not
+                line[name] = value
         if isinstance(event, RequestServed) and event.receipts:
-            fields["receipts"] = [receipt.status for receipt in event.receipts]
-        self._write(time, level, event.__struct_config__.tag, fields)
+            line["receipts"] = [receipt.status for receipt in event.receipts]
+        self._write(level, line)
 
     def received(
         self, time: float, request_id: str, method: str, path: str, headers: Iterable[tuple[bytes, bytes]]
@@ -113,42 +115,48 @@ class Log:
         """A request came (`debug`): its path without the query, its headers as far as they may be shown."""
         if "debug" in self._worth:
             fields = {"request_id": request_id, "method": method, "path": path, "headers": shown(headers)}
-            self._write(time, "debug", "request_received", fields)
+            self._write("debug", _begun(time, "debug", "request_received") | fields)
 
     def failed(self, time: float, request_id: str, error: BaseException) -> None:
         """A request met a bug (`error`): the traceback its caller does not see."""
         told = "".join(traceback.format_exception(error))
-        self._write(time, "error", "internal_error", {"request_id": request_id, "traceback": told})
+        fields = {"request_id": request_id, "traceback": told}
+        self._write("error", _begun(time, "error", "internal_error") | fields)
 
     def note(self, time: float, level: Level, what: str, fields: Mapping[str, Any]) -> None:
         """Something of the server's own: that it listens, that it ends."""
         if level in self._worth:
-            self._write(time, level, what, fields)
+            self._write(level, {**_begun(time, level, what), **fields})
 
-    def _write(self, time: float, level: Level, what: Any, fields: Mapping[str, Any]) -> None:
+    def _write(self, level: Level, line: dict[str, Any]) -> None:
         if self._gone:
             return
-        told = {"time": _told(time), "level": level, "type": what, **fields}
-        line = self._redactor.json(_encode(told)).decode()
-        with self._lock:
-            self._waiting.append(f"{line}\n" if self._form == "json" else text_of(msgspec.json.decode(line)))
-            if level not in self._patient or len(self._waiting) >= _MOST_WAITING:
-                self._out()
+        self._waiting.append(_encode(line))
+        if level not in self._patient or len(self._waiting) >= _MOST_WAITING:
+            self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits, without secrets."""
         with self._lock:
-            self._out()
+            lines: list[bytes] = []
+            with suppress(IndexError):
+                while True:
+                    lines.append(self._waiting.popleft())
+            if not lines:
+                return
+            told = self._redactor.lines(b"\n".join(lines)).decode()
+            if self._form == "text":
+                told = "\n".join(text_of(msgspec.json.decode(line)) for line in told.split("\n"))
+            try:
+                self._stream.write(f"{told}\n")
+                self._stream.flush()
+            except (OSError, ValueError):  # nobody reads any more: a pipe that closed, a disk that is full
+                self._gone = True
 
-    def _out(self) -> None:
-        lines, self._waiting = self._waiting, []
-        if not lines:
-            return
-        try:
-            self._stream.write("".join(lines))
-            self._stream.flush()
-        except (OSError, ValueError):  # nobody reads any more: a pipe that closed, a disk that is full
-            self._gone = True
+
+def _begun(time: float, level: Level, what: object) -> dict[str, Any]:
+    """What every line begins with."""
+    return {"time": _told(time), "level": level, "type": what}
 
 
 def _told(time: float) -> str:
@@ -166,8 +174,8 @@ def text_of(line: Mapping[str, Any]) -> str:
     """A line for people: time, level, what happened, then `name=value`; a traceback in lines of its own."""
     rest = {name: value for name, value in line.items() if name not in ("time", "level", "type", "traceback")}
     told = " ".join(f"{name}={_word(value)}" for name, value in rest.items())
-    tail = "".join(f"    {_printable(each)}\n" for each in str(line.get("traceback", "")).splitlines())
-    return f"{line['time']} {line['level']:<7} {line['type']} {told}".rstrip() + "\n" + tail
+    tail = "".join(f"\n    {_printable(each)}" for each in str(line.get("traceback", "")).splitlines())
+    return f"{line['time']} {line['level']:<7} {line['type']} {told}".rstrip() + tail
 
 
 def _word(value: Any) -> str:

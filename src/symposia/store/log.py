@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from symposia.core.store import Conflict, Entry, Logged, Query, Record
-from symposia.core.value import canonical, decode
+from symposia.core.store import Conflict, Entry, Query, Record
 
+from .kept import TYPES, event_of, text_of
 from .sql import Bound, Database, Row, Writing
 from .told import finite
 
 _PAGE = 1000
 _COLUMNS = "seq, stream, position, time, json"
-_WRITTEN = ("seq", "stream", "position", "time", "type", "json")
+_WRITTEN = ("seq", "stream", "position", "time", "json", "type")
 _GROWN = "INSERT INTO stream (name, length) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET length = excluded.length"
 _LENGTH = "SELECT length FROM stream WHERE name = ?"
-_LOGGED: Any = Logged
+_TIMES = {kind: f"time of event {kind.__name__}" for kind in TYPES}
 
 
 class Log:
@@ -98,25 +97,18 @@ def _write(writing: Writing, entries: Sequence[Entry]) -> Record:
     lengths = {stream: _length(writing.rows(_LENGTH, (stream,))) for stream in {e.stream for e in entries}}
     rows: list[tuple[Bound, ...]] = []
     for number, entry in enumerate(entries, start=last + 1):
-        lengths[entry.stream] += 1
-        rows.append((number, entry.stream, lengths[entry.stream], *_told(entry)))
+        event, stream = entry.event, entry.stream
+        json, kind = text_of(event), type(event)
+        position = lengths[stream] = lengths[stream] + 1
+        rows.append((number, stream, position, finite(entry.time, _TIMES[kind]), json, TYPES[kind]))
     writing.insert("event", _WRITTEN, rows)
     for grown in lengths.items():
         writing.rows(_GROWN, grown)
     writing.rows("UPDATE head SET seq = ?", (last + len(rows),))
-    seq, stream, position, time, _, json = rows[-1]
-    return _record((seq, stream, position, time, json))
-
-
-def _told(entry: Entry) -> tuple[float, str, str]:
-    """Time, type and JSON of an event that can be read again; `InvalidInput` names what cannot."""
-    event, what = entry.event, f"event {type(entry.event).__name__}"
-    json = canonical(event)
-    decode(json, _LOGGED, what)  # a NaN has become null
-    return finite(entry.time, f"time of {what}"), str(event.__struct_config__.tag), json.decode()
+    return _record(rows[-1][:-1])
 
 
 def _record(row: Row) -> Record:
     seq, stream, position, time, json = row
-    event = decode(json, _LOGGED, f"event {seq} of the log")
+    event = event_of(json, f"event {seq} of the log")
     return Record(seq=seq, stream=stream, position=position, time=time, event=event)
