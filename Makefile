@@ -17,9 +17,11 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 STAMPS := $(VENV)/.stamps
-# Tests that load models; `make check` leaves them to `make test`, so that it ends within two minutes.
-MODELS := tests/acceptance tests/cli/vector tests/docs tests/engine tests/interp tests/promises/inside tests/reference \
-	tests/training $(wildcard tests/cli/test_lens*.py tests/promises/test_*.py)
+# Tests that load models, or import what does; `make check` leaves them to `make test`, so that it ends within two minutes.
+MODELS := tests/acceptance tests/cli/vector tests/docs tests/engine tests/gpu tests/interp tests/promises/inside \
+	tests/reference tests/training tests/benchmarks/test_scripts.py tests/laws/test_activations.py \
+	tests/laws/test_calls.py tests/laws/test_render.py tests/cli/test_acts.py \
+	$(wildcard tests/cli/test_lens*.py tests/promises/test_*.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench peers mutants tiny-models gpu format schemas clean

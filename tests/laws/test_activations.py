@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from symposia.core.positions import Positions, Range, Where, answer, everything, first, prompt, said_by
@@ -15,6 +15,7 @@ from symposia.core.span import Span
 from symposia.interp.acts.query import ActivationQuery
 from symposia.interp.acts.record import AmbiguousActivation, Draft, NoActivation, Source
 from symposia.interp.acts.store import ActivationStore
+from tests.examples import examples
 
 NAMES = ("ann", "bob")
 D = 3
@@ -171,7 +172,7 @@ def everything_of(store, query):
     }
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(generations(), min_size=1, max_size=6), st.lists(QUERIES, min_size=1, max_size=4), st.data())
 def test_memory_and_disk_answer_alike(made, queries, data):
     """Rows, tokens, counts, single records, every pooling, every field; also after some records were dropped."""

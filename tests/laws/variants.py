@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import msgspec
 from msgspec import inspect
 
 
-def variants(kind: Any) -> list[Any]:
+@cache
+def variants(kind: Any) -> tuple[Any, ...]:
     """A valid value of `kind` and, for a struct, that value with each field changed in each way."""
-    return _variants(inspect.type_info(kind))
+    return tuple(_variants(inspect.type_info(kind)))
 
 
 def _variants(info: inspect.Type) -> list[Any]:
@@ -69,16 +71,17 @@ def _stretch(column: list[Any], length: int) -> list[Any]:
 def _structs(info: inspect.StructType) -> list[Any]:
     options = {field.name: _variants(field.type) for field in info.fields}
     base = _first_valid(info, options)
-    found, tried = [base], dict.fromkeys(options, 0)
+    found, same, changing = [base], repr(base), set()
     for name, values in options.items():
         for value in values:
             try:
                 changed = msgspec.structs.replace(base, **{name: value})
             except ValueError:  # the struct's own cross-field rule
                 continue
-            tried[name] += repr(changed) != repr(base)
+            if name not in changing and repr(changed) != same:
+                changing.add(name)
             found.append(changed)
-    never = [name for name, n in tried.items() if n == 0 and not _coupled(info.cls, name)]
+    never = [name for name in options if name not in changing and not _coupled(info.cls, name)]
     assert not never, f"{info.cls.__name__}: no valid variation of {never}"
     return found
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,26 +27,32 @@ def contract(name: str) -> dict[str, list[str]]:
 
 
 def lint(tree: Path) -> subprocess.CompletedProcess[str]:
-    """Run import-linter on a copy of the package."""
-    command = [
-        sys.executable,
-        "-c",
-        "from importlinter.cli import lint_imports_command as run; run()",
-        "--no-cache",
-    ]
+    """Run import-linter on a copy of the package; what it read of files that are as they were is kept beside it."""
+    run = "from importlinter.cli import lint_imports_command as run; run()"
+    command = [sys.executable, "-c", run, "--cache-dir", str(tree / "read")]
     env = {**os.environ, "PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
     return subprocess.run(
         command, cwd=tree, env=env, capture_output=True, text=True, timeout=100, check=False
     )
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A copy of the sources to break."""
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sources."""
     ignored = shutil.ignore_patterns("__pycache__", "*.safetensors")
-    shutil.copytree(ROOT / "src/symposia", tmp_path / "src/symposia", ignore=ignored)
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    return tmp_path
+    made = tmp_path_factory.mktemp("contracts")
+    shutil.copytree(ROOT / "src/symposia", made / "src/symposia", ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", made)
+    return made
+
+
+@pytest.fixture
+def tree(copied: Path) -> Iterator[Path]:
+    """The copy to break, mended after: what a test put there is taken away."""
+    before = set((copied / "src").rglob("*"))
+    yield copied
+    for planted in sorted(set((copied / "src").rglob("*")) - before, reverse=True):
+        planted.rmdir() if planted.is_dir() else planted.unlink()
 
 
 def plant(tree: Path, package: str, source: str) -> None:

@@ -54,10 +54,11 @@ def test_it_calls_the_calculator(subject: Subject) -> None:
 def test_a_fitted_direction_moves_its_attribute(subject: Subject, attribute: str) -> None:
     """From rare to common between minus and plus the recorded dose, while the text stays plausible."""
     layer, dose = shipped.recorded().steering[attribute]
-    low, top, _, ratio, _ = steer.steering(subject, attribute, pairs=400, count=32, layer=layer, dose=dose)
-    assert low.value <= 0.3, low
-    assert top.value >= TOP[attribute], top
-    assert ratio.value <= 2.3, ratio
+    push = steer.directions(subject, attribute, 400)[layer]
+    steps = steer.doses(subject, attribute, steer.asked(attribute, 32), layer, push, dose)
+    assert steps[0].rate <= 0.3, steps
+    assert steps[-1].rate >= TOP[attribute], steps
+    assert steer.ratio(steps) <= 2.3, steps
 
 
 def test_patching_the_planted_word_flips_the_answer_at_some_blocks_only(subject: Subject) -> None:

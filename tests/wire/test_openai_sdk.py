@@ -10,7 +10,7 @@ from typing import Any, get_args
 import httpx2
 import openai
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai import OpenAI, pydantic_function_tool
 from pydantic import BaseModel
@@ -23,6 +23,7 @@ from symposia.serve.faults import CONDITIONS, Fault
 from symposia.serve.replies import Chunks, Decided, Envelope, choice_of, failed, reply, steering_of, usage_of
 from symposia.serve.said import total
 from symposia.serve.wire import Aim, ChatRequest, Limits, read, to_requests
+from tests.examples import examples
 
 CARD = ModelCard(model="m", features=frozenset(get_args(Feature)), thinking=get_args(Thinking))
 ENVELOPE = Envelope("chatcmpl-1", 1_700_000_000, "tiny", "sym-0123456789ab")
@@ -269,7 +270,7 @@ def in_pieces(raw: bytes, cuts: list[int]) -> Callable[[httpx2.Request], httpx2.
     return lambda _: httpx2.Response(200, stream=Pieces(pieces), headers=headers)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(
     said=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=5),
     cuts=st.lists(st.integers(0, 10_000), max_size=20),

@@ -114,27 +114,39 @@ def random_shift(
     return max(shifts)
 
 
+def doses(
+    subject: Subject, attribute: str, prompts: Sequence[Prompt], layer: int, push: Tensor, dose: float
+) -> list[Response]:
+    """The response from `-dose` to `dose` at one block, in five steps; the middle one is unsteered."""
+    return [respond(subject, attribute, prompts, layer, push, dose * part) for part in (-1, -0.5, 0, 0.5, 1)]
+
+
+def ratio(steps: Sequence[Response]) -> float:
+    """The worst unsteered perplexity of steered replies over that of unsteered ones."""
+    return math.exp(max(step.nats for step in steps) - steps[len(steps) // 2].nats)
+
+
+def asked(attribute: str, count: int) -> list[Prompt]:
+    """Prompts that leave the attribute open."""
+    dice = Dice(_SEED + 1)
+    return [bare(dice, attribute) for _ in range(count)]
+
+
 def steering(
     subject: Subject, attribute: str, *, pairs: int, count: int, layer: int, dose: float
 ) -> list[Row]:
-    """Dose and response from `-dose` to `dose` at one block, on `count` replies each."""
-    push = directions(subject, attribute, pairs)
-    dice = Dice(_SEED + 1)
-    many = [bare(dice, attribute) for _ in range(count)]
-    steps = [
-        respond(subject, attribute, many, layer, push[layer], dose * part) for part in (-1, -0.5, 0, 0.5, 1)
-    ]
-    plain = steps[2]
-    ratio = math.exp(max(step.nats for step in steps) - plain.nats)
+    """Dose and response at one block, on `count` replies each, and what random directions do there."""
+    push = directions(subject, attribute, pairs)[layer]
+    prompts = asked(attribute, count)
+    steps = doses(subject, attribute, prompts, layer, push, dose)
     slack = 1.5 / math.sqrt(count)
     falls = max(a.rate - b.rate for a, b in itertools.pairwise(steps))
-    norm = dose * float(push[layer].norm())
-    shift = random_shift(subject, attribute, many, layer, norm, plain.rate)
+    shift = random_shift(subject, attribute, prompts, layer, dose * float(push.norm()), steps[2].rate)
     where = f"block {layer}, dose {dose:g}, rates " + " ".join(f"{step.rate:.2f}" for step in steps)
     return [
         Row("is steerable", f"{attribute}: lowest rate", steps[0].rate, 0.2, upper=True, detail=where),
         Row("is steerable", f"{attribute}: highest rate", steps[-1].rate, 0.8),
         Row("is steerable", f"{attribute}: largest fall", falls, slack, upper=True, detail="0 is monotone"),
-        Row("is steerable", f"{attribute}: perplexity ratio", ratio, 2.0, upper=True),
+        Row("is steerable", f"{attribute}: perplexity ratio", ratio(steps), 2.0, upper=True),
         Row("is steerable", f"{attribute}: random shift", shift, 0.1, upper=True),
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 Messages = list[dict[str, Any]]
 Edit = Callable[[Tensor], Tensor]
@@ -86,16 +86,46 @@ class Subject:
         out: dict[int, tuple[str, bool]] = {}
         for low in range(0, len(order), batch):
             chosen = order[low : low + batch]
-            ids, mask = self.encode([texts[i] for i in chosen])
-            sampling: dict[str, Any] = {"do_sample": temperature > 0}
-            if temperature > 0:
-                sampling |= {"temperature": temperature, "top_k": 0, "top_p": 1.0}
-            made = self.model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=limit, **sampling)
-            for i, row in zip(chosen, made[:, ids.size(1) :].tolist(), strict=True):
-                ended = self.end in row
-                kept = row[: row.index(self.end)] if ended else row
-                out[i] = (self.tokenizer.decode(kept), ended)
+            made = self._sampled(*self.encode([texts[i] for i in chosen]), temperature, limit)
+            for i, row in zip(chosen, made, strict=True):
+                ended = row[-1] == self.end
+                out[i] = (self.tokenizer.decode(row[:-1] if ended else row), ended)
         return [out[i] for i in range(len(texts))]
+
+    def _sampled(self, ids: Tensor, mask: Tensor, temperature: float, limit: int) -> list[list[int]]:
+        """At most `limit` new tokens per row, through its end. A row that ended is computed no more.
+
+        Draws stay one per row, ended or not, so a row's tokens do not depend on when others end.
+        """
+        made: list[list[int]] = [[] for _ in ids]
+        live = torch.arange(len(ids))
+        odds = torch.full((len(ids), self.model.config.vocab_size), 1.0)
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        cache = DynamicCache(config=self.model.config)
+        for _ in range(limit):
+            logits = self.model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                logits_to_keep=1,
+            ).logits[:, -1]
+            if temperature:
+                odds[live] = (logits / temperature).softmax(-1)
+                tokens = torch.multinomial(odds, 1)[live, 0]
+            else:
+                tokens = logits.argmax(-1)
+            for row, token in zip(live.tolist(), tokens.tolist(), strict=True):
+                made[row].append(token)
+            going = (tokens != self.end).nonzero()[:, 0]
+            if not len(going):
+                break
+            if len(going) < len(live):
+                cache.batch_select_indices(going)
+                live, tokens, mask, positions = (x[going] for x in (live, tokens, mask, positions))
+            ids, positions = tokens[:, None], positions[:, -1:] + 1
+            mask = functional.pad(mask, (0, 1), value=1)
+        return made
 
     @torch.no_grad()
     def score(self, prompts: Sequence[Prompt], replies: Sequence[str], batch: int = 32) -> tuple[float, int]:
@@ -129,7 +159,7 @@ class Subject:
             b.register_forward_hook(lambda _, __, out: seen.append(hidden_of(out))) for b in self.blocks
         ]
         try:
-            self.model(input_ids=ids, attention_mask=mask, use_cache=False)
+            self.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
         finally:
             for handle in handles:
                 handle.remove()

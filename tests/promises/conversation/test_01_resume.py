@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 
 from symposia.core.errors import ContextOverflow, TurnFailed
+from tests.examples import examples
 from tests.promises.conversation.conversations import Company, companies
 
 
@@ -24,7 +25,7 @@ def whole_of(company: Company):
         assume(False)
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(companies())
 def test_resuming_at_any_turn_gives_the_whole(company: Company) -> None:
     """Rounds, denied turns, budgets, summaries, moderators: a cut conversation goes on as if it had not been cut."""
@@ -36,7 +37,7 @@ def test_resuming_at_any_turn_gives_the_whole(company: Company) -> None:
         assert resumed.stop == whole.stop
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(companies())
 def test_every_run_of_one_company_is_the_same(company: Company) -> None:
     """The same participants, rules and seed say the same, and emit the same events."""
@@ -47,7 +48,7 @@ def test_every_run_of_one_company_is_the_same(company: Company) -> None:
     assert first == second
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(companies())
 def test_a_cut_within_a_trail_goes_on_too(company: Company) -> None:
     """Cut anywhere, even between a call and its result: no trail dangles, and the whole comes out again."""

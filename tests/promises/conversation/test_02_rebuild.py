@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from symposia.core.errors import InvalidInput
 from symposia.core.message import said
@@ -13,6 +13,7 @@ from symposia.talk.converse import discard
 from symposia.talk.rebuild import rebuild
 from symposia.talk.rules import Kit, Rules
 from tests.company import babble, opened, party
+from tests.examples import examples
 from tests.promises.conversation.conversations import Company, Scripted, companies
 from tests.promises.conversation.test_01_resume import whole_of
 
@@ -22,7 +23,7 @@ def table(company: Company) -> Table:
     return Table({p.name: p for p in company.people}, Scripted(babble), rules, Kit(), discard)
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(companies())
 def test_every_sampled_message_leads_back_to_its_request(company: Company) -> None:
     """From the stored transcript, participants and rules: turns, denied turns, choices, calls and summaries."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from symposia.backends import Scripted
@@ -19,6 +19,7 @@ from symposia.talk.rules import Kit
 from symposia.talk.stop import Turns
 from tests.company import of, party, talk
 from tests.dialogues import transcripts
+from tests.examples import examples
 
 POLICIES = st.one_of(
     st.just(Fail()),
@@ -28,7 +29,7 @@ POLICIES = st.one_of(
 )
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(transcripts(most=12), POLICIES, st.integers(20, 260), st.none() | st.integers(20, 260))
 def test_a_view_fits_or_the_turn_raises(transcript, fit, window, limit) -> None:
     """Measured by the backend itself: prompt plus reply within min(window, limit), all words whole, drops reported."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from symposia.core.message import Reasoning, Text, ToolCall
 from symposia.core.parse import SUPPORTED, Parser, parse
 from symposia.core.toolspec import ToolSpec
 from symposia.core.value import canonical
+from tests.examples import examples
 
 TOOLS = (
     ToolSpec(
@@ -119,6 +121,7 @@ PIECES = {
 PIECES["prompted"] = PIECES["hermes"]
 
 
+@cache
 def replies(syntax: str) -> st.SearchStrategy[str]:
     return (
         st.lists(st.sampled_from((*PIECES[syntax], *PIECES[syntax], *COMMON)), max_size=16).map("".join)
@@ -137,7 +140,7 @@ def streamed(parser: Parser, chunks: list[str]):
 
 
 @pytest.mark.parametrize("syntax", SUPPORTED)
-@settings(max_examples=200)
+@examples(200)
 @given(st.data(), st.lists(st.integers(0, 90), max_size=8), st.booleans(), st.booleans())
 def test_any_chunking_equals_the_whole(syntax, data, cuts, opens, offered) -> None:
     """Cut anywhere, even into characters, the parts are the same, and so is what was shown, phase by phase."""
@@ -151,7 +154,7 @@ def test_any_chunking_equals_the_whole(syntax, data, cuts, opens, offered) -> No
 
 
 @pytest.mark.parametrize("syntax", SUPPORTED)
-@settings(max_examples=200)
+@examples(200)
 @given(st.data())
 def test_arbitrary_text_never_raises(syntax, data) -> None:
     """Whatever a model writes becomes parts; a call that cannot be read has an error and no arguments."""
@@ -164,7 +167,7 @@ def test_arbitrary_text_never_raises(syntax, data) -> None:
 
 
 @pytest.mark.parametrize("syntax", SUPPORTED)
-@settings(max_examples=100)
+@examples(100)
 @given(st.data())
 def test_what_is_shown_is_what_is_kept(syntax, data) -> None:
     """The deltas of a phase, joined, are its part, up to white space at the edges."""
@@ -174,7 +177,7 @@ def test_what_is_shown_is_what_is_kept(syntax, data) -> None:
 
 
 @pytest.mark.parametrize("syntax", SUPPORTED)
-@settings(max_examples=50)
+@examples(50)
 @given(st.data())
 def test_without_tools_nothing_is_a_call(syntax, data) -> None:
     """A model that was offered no tool says text, whatever it looks like."""

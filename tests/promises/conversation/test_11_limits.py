@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from symposia.backends.governor import Governor
@@ -23,6 +23,7 @@ from symposia.talk.protocols import RoundRobin
 from symposia.testing.faults import FaultyUpstream, Received, Storm
 from tests.backends.asking import MODEL, asked, hosts, of
 from tests.backends.crowd import Crowd
+from tests.examples import examples
 
 RPM, TPM = 5, 300
 calls = st.tuples(
@@ -33,7 +34,7 @@ calls = st.tuples(
 cancels = st.dictionaries(st.integers(0, 24), st.integers(0, 200), max_size=12)
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.lists(calls, min_size=8, max_size=25), cancels, st.integers(1, 6))
 async def test_no_window_exceeds_rpm_or_tpm_whatever_is_cancelled(
     wanted: list[tuple[int, int, str]], cancelled: dict[int, int], concurrency: int
