@@ -92,3 +92,18 @@ def test_what_is_done_with_every_beat_is_done_while_the_store_is_away_and_at_the
     before = len(beats)
     journal.close()
     assert len(beats) > before
+
+
+def test_an_event_that_no_store_holds_is_told_of_and_holds_up_nothing():
+    clock, told = SystemClock(), []
+    with opened("memory", clock=clock) as storage:
+        journal = Journal(storage.events, clock, spoiled=told.append)
+        for n in range(5):
+            journal.emit(served(n))
+        journal.emit(RequestServed(request_id="bad", status=200, outcome="ok", latency_ms=float("nan")))
+        journal.emit(served(5))
+        journal.flush()
+        kept = [record.event.request_id for record in storage.events.read(Query())]
+        assert kept == [str(n) for n in range(6)]
+        assert journal.waiting == 0
+        assert ["latency_ms" in str(error) for error in told] == [True]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from .errors import SymposiaError
+from .errors import InvalidInput, SymposiaError
 from .events import Event
 from .served import ServerEvent
 from .value import Count, Value
@@ -24,6 +24,10 @@ class Conflict(SymposiaError):
             f"stream {stream!r}: expected {expected} events; it has {found}; read the newest and decide again"
         )
         self.stream, self.expected, self.found = stream, expected, found
+
+
+class Unkeepable(InvalidInput):
+    """An event that would not read back as it is: a number that is none, say. Nothing written with it was kept."""
 
 
 class Entry(Value, frozen=True, kw_only=True):

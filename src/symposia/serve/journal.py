@@ -1,7 +1,7 @@
 """From what happens to the event log: a queue in memory, and one thread that writes it down.
 
-Nothing is dropped. While the store cannot be reached, events wait here; when the queue is full, requests wait for room
-before they are admitted, and are refused where none comes.
+Nothing is dropped but an event that no store can hold, and that is told of. While the store cannot be reached, events
+wait here; when the queue is full, requests wait for room before they are admitted, and are refused where none comes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import islice
 from symposia.core.clock import Clock
 from symposia.core.errors import SymposiaError
 from symposia.core.served import ServerEvent
-from symposia.core.store import Entry, Store
+from symposia.core.store import Entry, Store, Unkeepable
 
 CAPACITY = 65_536
 BATCH = 1_000
@@ -28,6 +28,8 @@ Listener = Callable[[float, ServerEvent], None]
 """Is told of each event as it happens, with its time: metrics, log. It must be quick, and must not raise."""
 Beat = Callable[[], None]
 """What else the writing thread does each time, whether or not the store can be reached. It must not raise."""
+Spoiled = Callable[[Unkeepable], None]
+"""Is told of an event that no store can hold."""
 
 
 class Journal:
@@ -40,10 +42,11 @@ class Journal:
         *,
         listeners: tuple[Listener, ...] = (),
         beats: tuple[Beat, ...] = (),
+        spoiled: Spoiled | None = None,
         capacity: int = CAPACITY,
     ) -> None:
         self._store, self._clock, self._capacity = store, clock, capacity
-        self._listeners, self._beats = list(listeners), beats
+        self._listeners, self._beats, self._spoiled = list(listeners), beats, spoiled
         self._queue: deque[Entry] = deque()
         self._wake, self._closing = threading.Event(), False
         self._failing_since: float | None = None
@@ -123,6 +126,20 @@ class Journal:
 
     def _write(self) -> None:
         batch = list(islice(self._queue, BATCH))
-        self._store.extend(batch)
-        for _ in batch:
+        try:
+            self._store.extend(batch)
+        except Unkeepable:
+            self._write_each(batch)
+        else:
+            for _ in batch:
+                self._queue.popleft()
+
+    def _write_each(self, batch: list[Entry]) -> None:
+        """One after the other: what cannot be held must not hold up the rest."""
+        for entry in batch:
+            try:
+                self._store.extend([entry])
+            except Unkeepable as error:
+                if self._spoiled is not None:
+                    self._spoiled(error)
             self._queue.popleft()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,7 +104,13 @@ class Server:
         keys_file = None if settings.keys_file is None else Path(settings.keys_file)
         self.view: Snapshot = taken(kit.storage, keys_file)
         self.follower = Follower(kit.storage, kit.clock, self.see, keys_file)
-        self.journal = Journal(kit.storage.events, kit.clock, listeners=told, beats=kit.beats)
+        self.journal = Journal(
+            kit.storage.events,
+            kit.clock,
+            listeners=told,
+            beats=kit.beats,
+            spoiled=partial(self.report, ""),
+        )
         self.emit = self.journal.emit
         self.watch = Watch(kit.clock)
         self.route: Route = champion_or_plain

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from symposia.core.errors import InvalidInput
-from symposia.core.store import Logged
+from symposia.core.store import Logged, Unkeepable
 
 TYPES: Final[Mapping[type, str]] = {kind: str(kind.__struct_config__.tag) for kind in get_args(Logged)}
 """What the log calls each type of event."""
@@ -19,16 +19,16 @@ _decode: Any = msgspec.json.Decoder(Logged).decode
 
 
 def text_of(event: Logged) -> str:
-    """The event's JSON, of which `event_of` makes an equal one; `InvalidInput` names the field that does not fit."""
+    """The event's JSON, of which `event_of` makes an equal one; `Unkeepable` names the field that does not fit."""
     try:
         raw = _encode(event)
         back = _decode(raw)
     except msgspec.ValidationError as error:
-        raise InvalidInput(f"event {type(event).__name__}: {error}") from error
+        raise Unkeepable(f"event {type(event).__name__}: {error}") from error
     except (TypeError, ValueError) as error:
-        raise InvalidInput(f"event {type(event).__name__}: {error} - at `$.{_unwritten(event)}`") from error
+        raise Unkeepable(f"event {type(event).__name__}: {error} - at `$.{_unwritten(event)}`") from error
     if back != event:  # a NaN has become null, a list a tuple
-        raise InvalidInput(
+        raise Unkeepable(
             f"event {type(event).__name__}: Expected what JSON keeps as it is - at `$.{_changed(event, back)}`"
         )
     return raw.decode()
