@@ -25,26 +25,6 @@ from symposia.serve.settings import Model, Settings
 from symposia.store import Storage, opened
 
 
-class Prompt(uvicorn.Server):
-    """uvicorn, leaving when it is told to, and not up to a tenth of a second later."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._told = asyncio.Event()
-
-    async def main_loop(self) -> None:
-        while not await self.on_tick(0):
-            try:
-                await asyncio.wait_for(self._told.wait(), 0.1)
-            except TimeoutError:
-                continue
-
-    def leave(self) -> None:
-        """On the server's own loop."""
-        self.should_exit = True
-        self._told.set()
-
-
 class Serving:
     """`with Serving({"m": backend}) as serving`: `serving.url` is what clients take as base URL.
 
@@ -92,7 +72,7 @@ class Serving:
             log_config=None,
             access_log=False,
         )
-        self._uvicorn = Prompt(config)
+        self._uvicorn = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._uvicorn.run, daemon=True)
 
     @property
@@ -151,7 +131,7 @@ class Serving:
     def __exit__(self, *exc: object) -> None:
         for client in self._clients:
             client.close()
-        self.loop.call_soon_threadsafe(self._uvicorn.leave)
+        self._uvicorn.should_exit = True
         self._thread.join(20)
         assert not self._thread.is_alive(), "the server did not end"
 
