@@ -20,7 +20,9 @@ STAMPS := $(VENV)/.stamps
 # Tests that load models, or import what does; `make check` leaves them to `make test`, so that it ends within two minutes.
 MODELS := tests/acceptance tests/cli/vector tests/docs tests/engine tests/gpu tests/interp tests/promises/inside \
 	tests/reference tests/training tests/benchmarks/test_scripts.py tests/laws/test_activations.py \
-	tests/laws/test_calls.py tests/laws/test_render.py tests/cli/test_acts.py \
+	tests/laws/test_calls.py tests/laws/test_render.py tests/cli/test_acts.py tests/cli/test_drift.py \
+	tests/cli/test_engine_refusals.py tests/tooling/test_tiny_models.py \
+	tests/serve/wire/test_rendered.py \
 	$(wildcard tests/cli/test_lens*.py tests/promises/test_*.py)
 
 .DEFAULT_GOAL := help
@@ -34,6 +36,9 @@ demo: $(STAMPS)/engine
 
 test: $(STAMPS)/dev $(STAMPS)/openai2
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not gpu and not network"
+
+# Compiled tests are kept for the next process and the next run, also where the environment says otherwise.
+test check: export PYTHONDONTWRITEBYTECODE =
 
 check: $(STAMPS)/dev
 	$(BIN)/ruff format --check .

@@ -131,15 +131,18 @@ class Subject:
     def score(self, prompts: Sequence[Prompt], replies: Sequence[str], batch: int = 32) -> tuple[float, int]:
         """Sum of -log P in nats of the replies with their end of turn, and their number of tokens."""
         total, count = 0.0, 0
-        for low in range(0, len(prompts), batch):
-            pairs = list(zip(prompts[low : low + batch], replies[low : low + batch], strict=True))
-            ids, mask = self.encode([self.text(p, r) for p, r in pairs])
-            opened = [len(self.tokenizer(self.text(p), add_special_tokens=False).input_ids) for p, _ in pairs]
+        texts = [self.text(p, r) for p, r in zip(prompts, replies, strict=True)]
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        for low in range(0, len(order), batch):
+            chosen = order[low : low + batch]
+            ids, mask = self.encode([texts[i] for i in chosen])
+            before = [self.text(prompts[i]) for i in chosen]
+            opened = [len(row) for row in self.tokenizer(before, add_special_tokens=False).input_ids]
             logits = self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
-            losses = functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
             starts = ids.size(1) - mask.sum(1) + torch.tensor(opened)
             inside = torch.arange(1, ids.size(1))[None] >= starts[:, None]
-            total, count = total + float(losses[inside].sum()), count + int(inside.sum())
+            losses = functional.cross_entropy(logits[inside], ids[:, 1:][inside], reduction="sum")
+            total, count = total + float(losses), count + int(inside.sum())
         return total, count
 
     @torch.no_grad()
