@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -52,5 +53,7 @@ def guarded(world: World, work: Callable[[], int | None]) -> int:
     """Do a command's work; a deliberate error or an interruption becomes its exit code, a bug stays one."""
     try:
         return work() or DONE
+    except CancelledError:  # how asyncio tells of an interruption that comes before its task has begun
+        return world.fail(KeyboardInterrupt())
     except (SymposiaError, OSError, ModuleNotFoundError, KeyboardInterrupt) as error:
         return world.fail(error)
