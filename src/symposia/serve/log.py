@@ -92,9 +92,7 @@ class Log:
         self._patient = frozenset(("debug", "info")) if buffered else frozenset()
         self._waiting: deque[bytes] = deque()
         self._gone = False
-        self._lock = (
-            threading.RLock()
-        )  # the collector may find a coroutine to warn of while lines are written
+        self._lock = threading.RLock()  # writing may find a coroutine to warn of, which is a line too
 
     def __call__(self, time: float, event: ServerEvent) -> None:
         """Write the event, if it is worth reading. What is empty, and the insides of receipts, are left out."""

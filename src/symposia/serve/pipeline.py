@@ -194,9 +194,7 @@ class Exchange:
         server.watch.discard(self)
         if self._listener is not None:
             self._listener.cancel()
-            self._listener = (
-                None  # once cancelled it holds its frames, and they this: a cycle for the collector
-            )
+            self._listener = None  # once cancelled it holds its frames, and they this: a cycle
         try:
             if generation is not None:
                 await generation.aclose()
