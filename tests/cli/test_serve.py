@@ -27,6 +27,7 @@ from symposia.core.store import Query
 from symposia.serve.settings import Settings
 from symposia.store import opened
 from tests.processes import SERVE, Process, environment, free_port, serving, upstream
+from tests.serving import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 SCRIPT = """
@@ -367,3 +368,12 @@ def test_what_serving_stands_on_is_named_where_it_is_missing(tmp_path):
     assert done.returncode == 2
     assert "pip install 'symposia[serve]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_lines_of_requests_appear_while_it_serves(tmp_path):
+    """They wait for the writing thread, not for the end."""
+    with serving(tmp_path, "--insecure-dev", "--model", "m=scripted:words", "--store", "memory") as served:
+        client = OpenAI(base_url=f"http://127.0.0.1:{served.port}/v1", api_key="dev")
+        client.chat.completions.create(model="m", **ASK)
+        until(lambda: '"request_served"' in served.said)
+        assert served.process.poll() is None

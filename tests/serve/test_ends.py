@@ -393,3 +393,12 @@ def test_what_a_request_leaves_behind_is_freed_without_the_collector():
         finally:
             gc.enable()
         assert left == before
+
+
+def test_an_event_that_cannot_be_kept_is_told_to_who_watches():
+    with Serving({"m": scripted()}) as serving:
+        spoilt = RequestServed(request_id="bad", status=200, outcome="ok", latency_ms=float("nan"))
+        serving.server.emit(spoilt)
+        until(lambda: serving.failures)
+        assert "latency_ms" in str(serving.failures[0][1])
+        until(lambda: serving.server.journal.waiting == 0)

@@ -66,3 +66,28 @@ async def test_a_head_leaves_with_the_first_piece_and_never_later_than_the_next_
     joined.close()
     assert wire.sent[3:] == [b"HTTP/1.1 204 No Content\r\n\r\n", b"closed"]
     assert joined.is_closing() is False
+
+
+def test_a_server_writes_head_and_body_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only the class by itself: what a server's connection is given."""
+    sent: list[bytes] = []
+    write = Joined.write
+
+    def noted(self: Joined, data: bytes) -> None:
+        inner = self._transport
+
+        class Noting:
+            def write(self, raw: bytes) -> None:
+                sent.append(bytes(raw))
+                inner.write(raw)
+
+        self._transport = Noting()
+        write(self, data)
+        self._transport = inner
+
+    monkeypatch.setattr(Joined, "write", noted)
+    with Serving({"m": scripted("Hello there.")}) as serving:
+        serving.openai().chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
+    replies = [raw for raw in sent if b"chat.completion" in raw]
+    assert len(replies) == 1
+    assert replies[0].startswith(b"HTTP/1.1 200")
